@@ -1,0 +1,1 @@
+"""One module a command: load config, build, call; nothing else."""

@@ -1,0 +1,49 @@
+"""Knobs of `twotower evaluate`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from omegaconf import MISSING
+
+from twotower.config.data import Data
+from twotower.config.knobs import knob
+from twotower.config.leaderboard import TableFormat
+from twotower.config.train import Device
+
+
+class Candidates(StrEnum):
+    """What each query's ranking is made of."""
+
+    full = "full"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score checkpoints on a split of a collection."""
+
+    checkpoint: str = "@best"
+    """A path, a run's name, @best, @latest, or @<metric>."""
+    checkpoint_dir: str = "checkpoints"
+    """Folder in which names are looked up."""
+    data: Data = MISSING
+    """Collection: stored (the checkpoint's own), docstrings, beir."""
+    split: str = "dev"
+    """Split of the qrels."""
+    candidates: Candidates = Candidates.full
+    """What is ranked: full (the whole corpus)."""
+    k: list[int] = knob([1, 3, 5, 10, 20, 50, 100], at_least=1)
+    """Cut-offs of the metrics, in ranks."""
+    min_grade: int = knob(1, at_least=1)
+    """Grade from which a judged document is relevant."""
+    chunk: int = knob(65_536, at_least=1)
+    """Documents searched at a time; bounds memory, changes no metric."""
+    floors: bool = True
+    """Show chance and BM25 under the same protocol."""
+    format: TableFormat = TableFormat.table
+    """Output: table, json, csv, markdown."""
+    cache_dir: str = "data/cache"
+    """Folder of tokenised collections and floors."""
+    device: Device = Device.auto
+    """Where to compute: auto, cpu, cuda, mps."""
+    threads: int = knob(0, at_least=0)
+    """CPU threads; 0 leaves the libraries' own choice."""

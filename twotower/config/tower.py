@@ -1,0 +1,58 @@
+"""The towers: `query_tower=mlp|gru doc_tower=mlp|gru`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from twotower.config.knobs import knob
+
+
+class Activation(StrEnum):
+    """Elementwise non-linearity."""
+
+    gelu = "gelu"
+    relu = "relu"
+    tanh = "tanh"
+
+
+class Pooling(StrEnum):
+    """How a recurrent tower's states become one vector."""
+
+    last = "last"
+    mean = "mean"
+    max = "max"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tower:
+    """What every tower has."""
+
+    hidden_dim: int = knob(512, at_least=1)
+    """Width of the hidden layers, in units."""
+    dropout: float = knob(0.0, at_least=0, below=1)
+    """Share of units dropped while training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPTower(Tower):
+    """Weighted sum of word vectors, normalised, then a multi-layer perceptron."""
+
+    num_layers: int = knob(1, at_least=0)
+    """Hidden layers; 0 leaves one linear map."""
+    activation: Activation = Activation.gelu
+    """Non-linearity of the hidden layers: gelu, relu, tanh."""
+    residual: bool = True
+    """Add each hidden layer's input to its output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRUTower(Tower):
+    """Gated recurrent units over the word vectors."""
+
+    hidden_dim: int = knob(256, at_least=1)
+    """Width of the recurrent state, in units, for each direction."""
+    num_layers: int = knob(1, at_least=1)
+    """Recurrent layers."""
+    bidirectional: bool = True
+    """Read the text from both ends."""
+    pooling: Pooling = Pooling.mean
+    """States to one vector: last, mean, max."""

@@ -1,0 +1,147 @@
+"""Knobs of `twotower train`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from omegaconf import MISSING
+
+from twotower.config.data import Data
+from twotower.config.knobs import knob
+from twotower.config.loss import Loss
+from twotower.config.tower import Tower
+
+
+class Optimizer(StrEnum):
+    """Optimizers of torch.optim."""
+
+    adamw = "adamw"
+    adam = "adam"
+    sgd = "sgd"
+
+
+class Scheduler(StrEnum):
+    """Learning rate over the run, after warm-up."""
+
+    cosine = "cosine"
+    linear = "linear"
+    constant = "constant"
+
+
+class Device(StrEnum):
+    """Where tensors live; auto takes cuda, then mps, then cpu."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Tracking(StrEnum):
+    """Where a run is logged; auto is wandb, online when logged in, else offline, never asking."""
+
+    auto = "auto"
+    wandb = "wandb"
+    none = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train one two-tower model and keep its best checkpoint."""
+
+    # collection and text
+    data: Data = MISSING
+    """Collection: docstrings, beir."""
+    pattern: str = r"[\p{L}\p{M}\p{N}]+"
+    """What a word is: a regular expression in Rust's syntax, applied to NFKC lower-cased text."""
+    min_count: int = knob(1, at_least=1)
+    """Occurrences in corpus and training queries from which a word is in the vocabulary."""
+    max_size: int = knob(60_000, at_least=2)
+    """Words in the vocabulary at most; the vectors' most frequent words fill what the collection leaves."""
+    max_query_words: int = knob(64, at_least=1)
+    """A query is cut after so many words."""
+    max_doc_words: int = knob(256, at_least=1)
+    """A document is cut after so many words."""
+    min_grade: int = knob(1, at_least=1)
+    """Grade from which a judged document is relevant."""
+
+    # word vectors
+    vectors: str = "glove-50d"
+    """Word vectors: glove-50d (the wheel), random, or a GloVe text file, plain or gzipped."""
+    vectors_dim: int = knob(50, at_least=1)
+    """Width of `vectors=random`."""
+    share_words: bool = True
+    """One word table for both towers."""
+    freeze_epochs: int = knob(0, at_least=-1)
+    """Epochs during which the word vectors stay as they are; -1 is all of them."""
+
+    # towers
+    query_tower: Tower = MISSING
+    """Query tower: mlp, gru."""
+    doc_tower: Tower = MISSING
+    """Document tower: mlp, gru."""
+    tied: bool = False
+    """One tower for queries and documents; doc_tower must then equal query_tower."""
+    dim: int = knob(256, at_least=1)
+    """Width of the embeddings of both towers."""
+
+    # loss and negatives
+    loss: Loss = MISSING
+    """Loss: contrastive, triplet."""
+    random_negatives: int = knob(1024, at_least=0)
+    """Documents drawn from the corpus for each batch, as further negatives."""
+
+    # optimisation
+    epochs: int = knob(10, at_least=0)
+    """Passes over the training pairs; 0 keeps the untrained towers."""
+    batch_size: int = knob(1024, at_least=1)
+    """Pairs a step."""
+    learning_rate: float = knob(1e-3, above=0)
+    """Peak step size of the optimizer."""
+    optimizer: Optimizer = Optimizer.adamw
+    """Optimizer: adamw, adam, sgd."""
+    weight_decay: float = knob(0.0, at_least=0)
+    """Decay of the towers' matrices (decoupled in adamw)."""
+    beta1: float = knob(0.9, at_least=0, below=1)
+    """Decay of Adam's first moment; momentum of sgd."""
+    beta2: float = knob(0.999, at_least=0, below=1)
+    """Decay of Adam's second moment."""
+    scheduler: Scheduler = Scheduler.cosine
+    """Learning rate over the run: cosine, linear, constant."""
+    warmup: float = knob(0.1, at_least=0, below=1)
+    """Share of the steps in which the learning rate rises from 0."""
+    grad_clip: float = knob(1.0, at_least=0)
+    """Largest norm of a step's gradient; 0 does not clip."""
+    patience: int = knob(3, at_least=0)
+    """Evaluations without a better `select` before the run stops; 0 never stops early."""
+    seed: int = knob(0, at_least=0)
+    """Decides everything random in the run."""
+
+    # evaluation
+    select: str = "mrr_10"
+    """Metric on dev by which the best epoch is kept."""
+    k: list[int] = knob([1, 3, 5, 10, 20, 50, 100], at_least=1)
+    """Cut-offs of the metrics, in ranks."""
+    eval_every_epoch: bool = True
+    """Evaluate after every epoch; otherwise only after the last."""
+    eval_max_queries: int = knob(0, at_least=0)
+    """Dev queries used after each epoch, 0 for all; the kept checkpoint is evaluated on all."""
+    floors: bool = True
+    """Score chance and BM25 under the same protocol (cached by protocol)."""
+
+    # run
+    name: str = "run"
+    """Name of the run; six random characters are added."""
+    checkpoint_dir: str = "checkpoints"
+    """Folder of checkpoints."""
+    cache_dir: str = "data/cache"
+    """Folder of tokenised collections, floors and document vectors; safe to delete."""
+    tracking: Tracking = Tracking.auto
+    """Weights & Biases: auto, wandb, none; WANDB_MODE is respected."""
+    project: str = "twotower"
+    """Project on Weights & Biases."""
+    device: Device = Device.auto
+    """Where to compute: auto, cpu, cuda, mps."""
+    threads: int = knob(0, at_least=0)
+    """CPU threads; 0 leaves the libraries' own choice."""
+    num_workers: int = knob(0, at_least=0)
+    """Accepted from older sweeps and without effect: batches are array slices, no process is needed."""

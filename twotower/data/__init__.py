@@ -1,0 +1,1 @@
+"""Collections (documents, queries, qrels), their readers, and training batches."""

@@ -1,0 +1,1 @@
+"""Metrics with their protocol, floors, and the leaderboard."""

@@ -1,0 +1,1 @@
+"""Word table, towers, losses, the two-tower model, and its checkpoint."""
