@@ -31,4 +31,4 @@ class Beir(Data):
 
 @dataclass(frozen=True, kw_only=True)
 class Stored(Data):
-    """The collection that the checkpoint was trained on: its stored description, its content hash verified."""
+    """The collection that the checkpoint was trained on: read again, its content hash verified."""

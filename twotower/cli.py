@@ -1,0 +1,261 @@
+"""The command line: `twotower <command> [argument] [knob=value ...]`; the only module that knows Hydra.
+
+Results go to stdout, talk to stderr. Exit codes: 0; 1 a run failed; 2 the user's mistake, in one line;
+130 and 143 interrupted.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, make_dataclass
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from twotower import __version__, config, knobs, show
+from twotower.config import GROUPS
+
+
+@dataclass(frozen=True)
+class Command:
+    """A row of the command table."""
+
+    config: type
+    line: str
+    bare: str = ""
+    """Name of the bare argument, if it takes one."""
+
+
+COMMANDS: Mapping[str, Command] = {
+    "train": Command(config.Train, "train one model, keep its best checkpoint"),
+    "evaluate": Command(config.Evaluate, "score a checkpoint on a split of a collection"),
+    "leaderboard": Command(config.Leaderboard, "rank checkpoints beside chance, untrained towers and BM25"),
+    "search": Command(config.Search, "answer a query; without one, a prompt", bare="QUERY"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(words)
+    except KeyboardInterrupt as interrupt:
+        code = 143 if interrupt.args == ("SIGTERM",) else 130
+        show.talk("terminated" if code == 143 else "interrupted")
+        return code
+    except BrokenPipeError:  # the reader of a pipe left (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except FloatingPointError as error:
+        show.error(str(error))
+        return 1
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        show.error(one_line(error))
+        return 2
+
+
+def one_line(error: BaseException) -> str:
+    """What a mistake says, on one line."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{error.filename}: {error.strerror.lower()}"
+    return " ".join(text.split())
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt("SIGTERM")
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        show.result(overview())
+        return 0
+    if words[0] == "--version":
+        show.result(f"twotower {__version__}")
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        raise ValueError(
+            f"{name}: no such command{knobs.nearest(name, COMMANDS)} (want one of {', '.join(COMMANDS)})"
+        )
+    if "--help" in rest or "-h" in rest:
+        show.result(help_of(name))
+        return 0
+    bare, cfg = load(name, rest)
+    module = importlib.import_module(f"twotower.commands.{name}")  # only the command's own imports are paid
+    return int(module.run(cfg, *bare) or 0)
+
+
+def load(name: str, words: Sequence[str]) -> tuple[list[str], Any]:
+    """Bare arguments and the frozen config object of `name`, composed and checked.
+
+    Raises:
+        ValueError: an unknown knob, a wrong type, a value out of bounds, a missing value, a surplus argument.
+    """
+    bare, settings = knobs.split(words)
+    command = COMMANDS[name]
+    if bad := [word for word in bare if word.startswith("-")]:
+        raise ValueError(f"{bad[0]}: no such option; knobs are written name=value (twotower {name} --help)")
+    if len(bare) > (1 if command.bare else 0):
+        want = f"one {command.bare}, in quotes" if command.bare else "knobs as name=value only"
+        raise ValueError(f"{name}: got {len(bare)} bare arguments ({' '.join(bare)[:60]}), want {want}")
+    groups = {key: settings.pop(key) for key in list(settings) if key in _groups(command)}
+    node = _compose(name, groups)
+    try:
+        _apply(node, settings, command)
+        cfg = _freeze(OmegaConf.to_object(node))
+    except MissingMandatoryValue as error:
+        key = str(error.full_key)
+        raise ValueError(f"{key}: missing; write {key}=..., {_doc(node, key)}") from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(one_line(error)) from None
+    knobs.check_bounds(cfg)
+    return bare, cfg
+
+
+def conf_dir() -> Path:
+    """`conf/` of the source tree, or of the installed package."""
+    here = Path(__file__).resolve().parent
+    return here / "conf" if (here / "conf").is_dir() else here.parent / "conf"
+
+
+def _groups(command: Command) -> list[str]:
+    return [field.name for field in fields(command.config) if field.name in GROUPS]
+
+
+def _compose(name: str, groups: Mapping[str, str]) -> DictConfig:
+    for group, choice in groups.items():
+        have = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+        if choice not in have:
+            raise ValueError(
+                f"{group}: got {choice!r}, want {' or '.join(have)}{knobs.nearest(choice, have)}"
+            )
+    register()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose(name, overrides=[f"{group}={choice}" for group, choice in groups.items()])
+
+
+def register() -> None:
+    """Put every config class into Hydra's store, as `schema/...`."""
+    store = ConfigStore.instance()
+    for name, command in COMMANDS.items():
+        store.store(group="schema/command", name=name, node=_schema(command.config))
+    for group, choices in GROUPS.items():
+        for name, kind in choices.items():
+            store.store(group=f"schema/{group}", name=name, node=_schema(kind))
+
+
+@cache
+def _schema(kind: type) -> type:
+    """`kind` without its frost and with open group slots: Hydra can merge into neither."""
+    slots = [(field.name, Any if field.name in GROUPS else field.type, field) for field in fields(kind)]
+    return make_dataclass(kind.__name__, slots, namespace={"frozen": kind}, kw_only=True)
+
+
+def _freeze(value: Any) -> Any:
+    """Composed schema objects to the frozen config objects that they stand for."""
+    if not hasattr(value, "frozen"):
+        return value
+    return value.frozen(**{field.name: _freeze(getattr(value, field.name)) for field in fields(value)})
+
+
+def _kind(node: Any) -> type:
+    """The config class of a composed node."""
+    kind: type = OmegaConf.get_type(node).frozen  # type: ignore[union-attr]
+    return kind
+
+
+def _apply(node: DictConfig, settings: Mapping[str, str], command: Command) -> None:
+    """Set typed values; short names first, so that the full name wins whatever the order."""
+    types, elsewhere = _types(node, command)
+    for name in sorted(settings, key=lambda name: name in types):
+        targets = knobs.resolve(name, types, elsewhere)
+        if not targets:
+            show.talk(f"{name}={settings[name]} has no effect: no choice in force has that knob")
+        for target in targets:
+            OmegaConf.update(node, target, knobs.convert(name, settings[name], types[target]))
+
+
+def _types(node: DictConfig, command: Command) -> tuple[dict[str, Any], dict[str, str]]:
+    """Types of the knobs in force, and which choice has those that are not."""
+    types = knobs.types_of(command.config)
+    elsewhere: dict[str, str] = {}
+    for group in _groups(command):
+        types |= knobs.types_of(_kind(node[group]), f"{group}.")
+        for choice, kind in GROUPS[group].items():
+            elsewhere |= dict.fromkeys(knobs.types_of(kind, f"{group}."), f"{group}={choice}")
+    return types, elsewhere
+
+
+def _doc(node: DictConfig, key: str) -> str:
+    owner = OmegaConf.select(node, key.rpartition(".")[0]) if "." in key else node
+    return knobs.docs_of(_kind(owner)).get(key.rpartition(".")[2], "").lower()
+
+
+def overview() -> str:
+    """`twotower --help`."""
+    rows = [(f"{name} {command.bare}".strip(), command.line) for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "twotower: train, sweep, compare and question two-tower text-retrieval models",
+            "",
+            "usage: twotower <command> [argument] [knob=value ...]",
+            "",
+            *_columns(rows),
+            "",
+            "twotower <command> --help lists its knobs, with units and defaults.",
+        ]
+    )
+
+
+def help_of(name: str) -> str:
+    """`twotower <name> --help`: every knob, its default, its unit; groups with each of their choices."""
+    command = COMMANDS[name]
+    node = _compose(name, {})
+    chosen = {group: _choice(group, node) for group in _groups(command)}
+    usage = f"usage: twotower {name} {f'[{command.bare}] ' if command.bare else ''}[knob=value ...]"
+    rows = list(knobs.lines_of(command.config, _defaults(command.config) | chosen))
+    parts = [f"twotower {name}: {command.line}", "", usage, "", *_columns(rows)]
+    for group, default in chosen.items():
+        if group == "doc_tower":
+            parts += ["", "doc_tower=mlp|gru: the same knobs as query_tower, for documents."]
+            continue
+        for choice in [default, *(other for other in GROUPS[group] if other not in (default, "stored"))]:
+            kind = GROUPS[group][choice]
+            mark = " (default)" if choice == default else ""
+            parts += ["", f"{group}={choice}{mark}: {str(kind.__doc__).splitlines()[0]}"]
+            parts += _columns(list(knobs.lines_of(kind, _defaults(kind), f"{group}.")))
+    if "query_tower" in chosen:
+        parts += [
+            "",
+            "hidden_dim=64 sets query_tower.hidden_dim and doc_tower.hidden_dim; so with every group.",
+        ]
+    return "\n".join(parts)
+
+
+def _choice(group: str, node: DictConfig) -> str:
+    return next(choice for choice, kind in GROUPS[group].items() if kind is _kind(node[group]))
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Default values by name; None where there is none."""
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        made = field.default_factory() if field.default_factory is not MISSING else field.default
+        values[field.name] = None if made is MISSING or made == "???" else made
+    return values
+
+
+def _columns(rows: Sequence[tuple[str, str]]) -> list[str]:
+    width = min(38, max((len(left) for left, _ in rows), default=0))
+    return [f"  {left:<{width}}  {right}" for left, right in rows]

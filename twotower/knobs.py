@@ -1,0 +1,212 @@
+"""Command-line words to typed knobs: `batch_size=512` -> ("batch_size", 512), or one line on what is wrong.
+
+["a query", "k=3"]  ->  bare ["a query"], settings {"k": "3"}
+short name hidden_dim=64  ->  query_tower.hidden_dim=64 and doc_tower.hidden_dim=64
+"""
+
+import ast
+import difflib
+import inspect
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum, EnumType
+from functools import cache
+from typing import Any, get_args, get_origin
+
+from twotower.config import GROUPS
+
+_KNOB = re.compile(r"([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)=(.*)", re.DOTALL)
+_TRUTH = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+
+Types = Mapping[str, Any]
+"""Dotted name of each knob in force, and its type."""
+
+
+def split(words: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """Bare arguments, and settings by name.
+
+    >>> split(["read a = b", "k=3"])
+    (['read a = b'], {'k': '3'})
+    """
+    bare: list[str] = []
+    settings: dict[str, str] = {}
+    for word in words:
+        if match := _KNOB.fullmatch(word):
+            settings[match[1]] = match[2]
+        else:
+            bare.append(word)
+    return bare, settings
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint, or nothing.
+
+    >>> nearest("batchsize", ["batch_size", "dim"])
+    '; did you mean batch_size?'
+    """
+    known = list(known)
+    by_end = {one.rsplit(".", 1)[-1]: one for one in reversed(known)}
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    close = close or [by_end[end] for end in difflib.get_close_matches(name, by_end, n=1, cutoff=0.6)]
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def types_of(kind: type, prefix: str = "") -> dict[str, Any]:
+    """Dotted names and types of a config dataclass, groups left out."""
+    return {
+        f"{prefix}{field.name}": field.type
+        for field in fields(kind)
+        if get_origin(field.type) is list or not is_dataclass(field.type)
+    }
+
+
+def resolve(name: str, types: Types, elsewhere: Mapping[str, str]) -> list[str]:
+    """The dotted names that `name` stands for: itself, or as a short name every group's knob of that name.
+
+    A short name that only a choice not in force has (`margin` under `loss=contrastive`) stands for nothing:
+    a sweep over losses sets both. `elsewhere` says which choice has it. Raises ValueError for a name that
+    no choice has.
+    """
+    if name in types:
+        return [name]
+    if "." not in name:
+        ends = [full for full in types if full.endswith(f".{name}")]
+        if ends or any(full.endswith(f".{name}") for full in elsewhere):
+            return ends
+    if name in elsewhere:
+        group = name.split(".")[0]
+        have = ", ".join(full for full in types if full.startswith(f"{group}.")) or "none"
+        raise ValueError(f"{name}: belongs to {elsewhere[name]}, the {group} in force has {have}")
+    raise ValueError(f"{name}: no such knob{nearest(name, [*types, *elsewhere])} (--help lists them)")
+
+
+def convert(name: str, text: str, kind: Any) -> Any:
+    """`text` as a value of type `kind`.
+
+    >>> convert("k", "1,5,10", list[int])
+    [1, 5, 10]
+
+    Raises:
+        ValueError: `text` is not of that type; the line names the knob, what was got and what is wanted.
+    """
+    if get_origin(kind) is list:
+        (item,) = get_args(kind)
+        return _list(name, text, item)
+    if issubclass(kind, Enum):
+        return _member(name, text, [member.name for member in kind])
+    if kind is bool:
+        if text.lower() not in _TRUTH:
+            raise ValueError(f"{name}: got {text!r}, want true or false")
+        return _TRUTH[text.lower()]
+    try:
+        return kind(text)
+    except ValueError:
+        want = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name}: got {text!r}, want {want}") from None
+
+
+def _list(name: str, text: str, item: Any) -> list[Any]:
+    inner = text.strip().removeprefix("[").removesuffix("]")
+    parts = [part.strip().strip("'\"") for part in inner.split(",") if part.strip()]
+    if not parts:
+        raise ValueError(f"{name}: got an empty list, want at least one {item.__name__}")
+    return [convert(name, part, item) for part in parts]
+
+
+def _member(name: str, text: str, choices: list[str]) -> str:
+    if text not in choices:
+        raise ValueError(f"{name}: got {text!r}, want {' or '.join(choices)}{nearest(text, choices)}")
+    return text
+
+
+def check_bounds(values: Any, prefix: str = "") -> None:
+    """Raises ValueError naming the first number that lies outside its knob's bounds."""
+    for field in fields(values):
+        value = getattr(values, field.name)
+        if is_dataclass(value):
+            check_bounds(value, f"{prefix}{field.name}.")
+            continue
+        bounds = field.metadata.get("bounds")
+        for one in value if isinstance(value, list) else [value]:
+            if bounds is not None and not bounds.admit(one):
+                raise ValueError(f"{prefix}{field.name}: got {one}, want {bounds}")
+
+
+@cache
+def docs_of(kind: type) -> dict[str, str]:
+    """The string below each knob of a config class and its parents."""
+    docs: dict[str, str] = {}
+    for parent in reversed(kind.__mro__[:-1]):
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(parent))).body
+        assert isinstance(tree, ast.ClassDef)
+        for knob, below in zip(tree.body, tree.body[1:], strict=False):
+            match knob, below:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(text)):
+                    docs[name] = str(text)
+    return docs
+
+
+def lines_of(kind: type, defaults: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(`name=default`, what it is) for each knob of a config class, for `--help`."""
+    docs = docs_of(kind)
+    bounds = {field.name: field.metadata.get("bounds") for field in fields(kind)}
+    for name in types_of(kind):
+        limits = f" ({bounds[name]})" if bounds[name] is not None and str(bounds[name]) else ""
+        yield f"{prefix}{name}={shown(defaults.get(name))}", docs.get(name, "") + limits
+
+
+def plain(values: Any) -> dict[str, Any]:
+    """A config object as plain types, each choice with its word: `{"query_tower": {"kind": "mlp", ...}}`."""
+    made: dict[str, Any] = {}
+    for field in fields(values):
+        value = getattr(values, field.name)
+        if is_dataclass(value):
+            kinds = {kind: word for word, kind in GROUPS[field.name].items()}
+            made[field.name] = {"kind": kinds[type(value)], **plain(value)}
+        else:
+            made[field.name] = value.name if isinstance(value, Enum) else value
+    return made
+
+
+def restore(group: str, values: Mapping[str, Any]) -> Any:
+    """A choice back from `plain`; raises ValueError for a word or a knob that this version does not know."""
+    word = str(values.get("kind"))
+    if word not in GROUPS[group]:
+        raise ValueError(f"{group}: got kind {word!r}, want {' or '.join(GROUPS[group])}")
+    kind = GROUPS[group][word]
+    types = types_of(kind)
+    given = {name: value for name, value in values.items() if name != "kind"}
+    if strange := sorted(given.keys() - types.keys()):
+        raise ValueError(f"{group}.{strange[0]}: not a knob of {group}={word} in this version")
+    return kind(
+        **{
+            name: types[name][value] if isinstance(types[name], EnumType) else value
+            for name, value in given.items()
+        }
+    )
+
+
+def shown(value: Any) -> str:
+    """A default as one would type it.
+
+    >>> shown([1, 5]), shown(True), shown(None)
+    ('1,5', 'true', '???')
+    """
+    if value is None:
+        return "???"
+    if isinstance(value, list):
+        return ",".join(map(shown, value))
+    if isinstance(value, Enum):
+        return value.name
+    return str(value).lower() if isinstance(value, bool) else str(value)
