@@ -1,0 +1,78 @@
+"""What a model must stand above: chance and BM25, scored as every model is, by the same closed forms."""
+
+import importlib
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twotower.data.collection import Judgements
+from twotower.evaluation import evaluate, ranking
+from twotower.evaluation.evaluate import Result
+from twotower.text.ragged import Ragged, offsets_of
+from twotower.text.tokenize import Tokens
+
+K1, B = 0.9, 0.4
+"""Anserini's parameters for passages."""
+
+
+def chance(documents: int, judgements: Judgements, *, ks: Sequence[int], min_grade: int) -> Result:
+    """What a random order of `documents` documents scores on average: exact, nothing is drawn."""
+    depth = evaluate.check(judgements, ks=ks, min_grade=min_grade)
+    ranked = ranking.rank_constant(documents, judgements, depth=depth)
+    return evaluate.summarise(ranked, judgements, ks=ks, min_grade=min_grade)
+
+
+def bm25(
+    docs: Tokens, queries: Tokens, judgements: Judgements, *, ks: Sequence[int], min_grade: int
+) -> Result:
+    """BM25 (Lucene's form, k1 0.9, b 0.4) over words that are no English stop words, unstemmed.
+
+    `docs` and `queries` are all texts of the collection: text i is row i. ValueError where judgements name
+    a row that is not there.
+    """
+    depth = evaluate.check(judgements, ks=ks, min_grade=min_grade)
+    for what, tokens, rows in (("document", docs, judgements.docs), ("query", queries, judgements.queries)):
+        if rows.max(initial=-1) >= len(tokens.ragged):
+            raise ValueError(
+                f"judgements: {what} row {rows.max()}, want below {len(tokens.ragged)}, the texts"
+            )
+    asked = queries.ragged.take(ranking.query_rows(judgements))
+    scores = _score_rows(docs, Tokens(queries.words, asked))
+    ranked = ranking.rank_scores(scores, judgements, depth=depth)
+    return evaluate.summarise(ranked, judgements, ks=ks, min_grade=min_grade)
+
+
+def _score_rows(docs: Tokens, queries: Tokens) -> Iterator[NDArray[np.float32]]:
+    """The scores of all documents (N,), query by query."""
+    bm25s = _bm25s()
+    stop = set(bm25s.stopwords.STOPWORDS_EN)
+    words = {word: i for i, word in enumerate(word for word in docs.words if word not in stop)}
+    corpus, asked = _renumber(docs, words), _renumber(queries, words)
+    if not len(corpus.ids):  # nothing to index: every score is 0
+        yield from np.zeros((len(asked), len(corpus)), dtype=np.float32)
+        return
+    model = bm25s.BM25(k1=K1, b=B, method="lucene")
+    flat, bounds = corpus.ids.tolist(), corpus.offsets.tolist()
+    texts = [flat[start:end] for start, end in pairwise(bounds)]
+    model.index((texts, words), create_empty_token=False, show_progress=False)
+    for i in range(len(asked)):
+        yield model.get_scores_from_ids(asked[i])
+
+
+def _renumber(tokens: Tokens, words: dict[str, int]) -> Ragged:
+    """The texts with their words' ids in `words`; others fall away."""
+    table = np.array([words.get(word, -1) for word in tokens.words], dtype=np.int32)
+    ids = table[tokens.ragged.ids] if len(table) else np.empty(0, dtype=np.int32)
+    known = ids >= 0
+    return Ragged(ids[known], offsets_of(known.astype(np.int64))[tokens.ragged.offsets])
+
+
+def _bm25s() -> Any:
+    """bm25s, imported only here: with scipy behind it it takes half a second that search must not pay."""
+    module = importlib.import_module("bm25s")
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # its import sets DEBUG
+    return module

@@ -1,0 +1,155 @@
+"""Names of checkpoints: `@best`, `@latest`, `@mrr_10`, a run's name, a path; from sidecars alone.
+
+A sidecar that cannot be read is not an error here: `listing` says which and why.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from twotower.evaluation.metrics import canonical
+from twotower.evaluation.protocol import Protocol
+from twotower.model import sidecar
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A checkpoint of a folder with what its sidecar says."""
+
+    path: Path
+    content: Mapping[str, Any]
+
+    @property
+    def run(self) -> str:
+        return str(self.content.get("run", self.path.stem))
+
+    @property
+    def created(self) -> str:
+        """ISO 8601 time at which the run began."""
+        return str(self.content.get("created", ""))
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the kept weights, empty where they were never evaluated."""
+        return _numbers("eval_results", self.part("eval_results"))
+
+    @cached_property
+    def floors(self) -> dict[str, dict[str, float]]:
+        """Metrics of the floors that were scored beside it."""
+        return {name: _numbers(f"floors: {name}", metrics) for name, metrics in self.part("floors").items()}
+
+    @cached_property
+    def protocol(self) -> Protocol | None:
+        """What the metrics were measured on."""
+        stored = self.part("protocol")
+        return Protocol.from_dict(stored) if stored else None
+
+    def part(self, key: str) -> Mapping[str, Any]:
+        """An object within the sidecar, empty where there is none; ValueError where something else is."""
+        return _object(key, self.content.get(key) or {})
+
+    def check(self) -> "Entry":
+        """The entry itself; raises ValueError for a sidecar whose parts are not what they should be."""
+        for key in ("training_stats", "cost", "file"):
+            self.part(key)
+        self.metrics, self.floors, self.protocol  # noqa: B018  - read for their errors
+        return self
+
+    def place(self, metric: str) -> tuple[float, str, str]:
+        """Sorts entries best first; of equals the earlier run."""
+        return -self.metrics[metric], self.created, self.run
+
+
+def _object(what: str, stored: Any) -> Mapping[str, Any]:
+    if not isinstance(stored, Mapping):
+        raise ValueError(f"{what}: got {type(stored).__name__}, want a JSON object")
+    return stored
+
+
+def _numbers(what: str, stored: Any) -> dict[str, float]:
+    """`stored` itself, if it is numbers by name."""
+    for name, value in _object(what, stored).items():
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{what}: {name} is {value!r}, want a number")
+    return dict(stored)
+
+
+def label(protocol: Protocol) -> str:
+    """A protocol in a line of text; its key tells apart what the title does not."""
+    return f"{protocol} ({protocol.key})"
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The checkpoints of a folder, and (file name, why) for those that cannot be used."""
+
+    folder: Path
+    entries: list[Entry]
+    problems: list[tuple[str, str]]
+
+
+def listing(folder: Path) -> Listing:
+    """All checkpoints of `folder`; raises as `sidecar.checkpoints` does."""
+    entries: list[Entry] = []
+    problems: list[tuple[str, str]] = []
+    for path in sidecar.checkpoints(folder):
+        try:
+            entries.append(Entry(path, sidecar.read(path)).check())
+        except (ValueError, OSError) as error:
+            problems.append((path.name, " ".join(str(error).split())))
+    return Listing(folder, entries, problems)
+
+
+def find(name: str, folder: Path) -> Path:
+    """The checkpoint file that `name` means.
+
+    Raises:
+        FileNotFoundError: no such file, run or folder, or no checkpoint to choose from.
+        ValueError: several runs have that name, or `@best` would compare several protocols.
+    """
+    if not name.startswith("@"):
+        return _by_path(name, folder)
+    found = listing(folder)
+    if not found.entries:
+        why = "".join(f"; {file}: {reason}" for file, reason in found.problems[:3])
+        raise FileNotFoundError(
+            f"checkpoint={name}: no checkpoint in {folder}{why}; `twotower train` makes one"
+        )
+    if name == "@latest":
+        return max(found.entries, key=lambda entry: (entry.created, entry.path.name)).path
+    return _best(canonical("mrr_10" if name == "@best" else name[1:]), name, found)
+
+
+def _by_path(name: str, folder: Path) -> Path:
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"checkpoint: {name}: a folder, want a checkpoint file, a run's name or @best"
+        )
+    entries = listing(folder).entries if folder.is_dir() else []
+    matches = [entry for entry in entries if entry.run == name]
+    matches = matches or [entry for entry in entries if entry.run.rsplit("-", 1)[0] == name]
+    if len(matches) > 1:
+        runs = ", ".join(entry.run for entry in matches[:5])
+        raise ValueError(f"checkpoint: {len(matches)} runs are named {name!r}; say which: {runs}")
+    if not matches:
+        raise FileNotFoundError(f"checkpoint: {name}: no such file, and no run of that name in {folder}")
+    return matches[0].path
+
+
+def _best(metric: str, name: str, found: Listing) -> Path:
+    scored = [entry for entry in found.entries if metric in entry.metrics and entry.protocol]
+    if not scored:
+        raise FileNotFoundError(f"checkpoint={name}: no checkpoint in {found.folder} has {metric}")
+    protocols = {entry.protocol.key: entry.protocol for entry in scored if entry.protocol}
+    if len(protocols) > 1:
+        names = "; ".join(label(protocol) for protocol in protocols.values())
+        raise ValueError(
+            f"checkpoint={name}: {len(protocols)} protocols, whose numbers do not compare: {names}; name one"
+        )
+    return min(scored, key=lambda entry: entry.place(metric)).path
