@@ -1,3 +1,4 @@
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -91,12 +92,24 @@ def test_an_entry_that_cannot_be_put_in_place_is_an_error(tmp_path, monkeypatch)
 
 
 def test_leftovers_of_killed_writers_are_swept_after_a_day(tmp_path):
-    old, young = tmp_path / ".entry.1.aa", tmp_path / ".entry.2.bb"
-    old.mkdir()
-    young.mkdir()
-    os.utime(old, (time.time() - 2 * cache.STALE,) * 2)
+    old, young, foreign = tmp_path / ".entry.1.aaaaaaaa", tmp_path / ".entry.2.bbbbbbbb", tmp_path / ".venv"
+    for folder in (old, young, foreign):
+        folder.mkdir()
+    for folder in (old, foreign):
+        os.utime(folder, (time.time() - 2 * cache.STALE,) * 2)
     cache.save(tmp_path / "entry", ARRAYS, WORDS)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".entry.2.bb", "entry"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".entry.2.bbbbbbbb", ".venv", "entry"]
+
+
+def test_other_files_are_part_of_the_entry(tmp_path):
+    folder = tmp_path / "entry"
+    cache.save(folder, ARRAYS, WORDS, {"manifest.json": {"format": 1}})
+    assert cache.load(folder, ARRAYS, ["manifest.json"])[1] == WORDS
+    assert cache.load(folder, ARRAYS) is None
+    cache.save(folder, ARRAYS, WORDS, {"manifest.json": {"format": 2}})
+    assert json.loads((folder / "manifest.json").read_text()) == {"format": 2}
+    (folder / "manifest.json").write_text("{}")
+    assert cache.load(folder, ARRAYS, ["manifest.json"]) is None
 
 
 def test_a_cache_that_is_a_file_is_an_os_error(tmp_path):

@@ -36,6 +36,17 @@ def test_words_are_those_of_plain_python(texts):
     assert unpacked(Tokenizer().tokenize(texts)) == [by_hand(text) for text in texts]
 
 
+def test_a_query_in_ascii_needs_no_polars(monkeypatch):
+    texts = ["", "Read a CSV-file: read_csv(x1)", *(f"a{chr(one)}B{chr(one)}" for one in range(128))]
+    among_others = unpacked(Tokenizer().tokenize(texts))
+    monkeypatch.setitem(sys.modules, "polars", None)
+    alone = [Tokenizer().tokenize([text]) for text in texts]
+    assert [tokens[0] for tokens in alone] == among_others
+    assert {(tokens.ragged.ids.dtype, tokens.ragged.offsets.dtype) for tokens in alone} == {
+        (np.dtype(np.int32), np.dtype(np.int64))
+    }
+
+
 @pytest.mark.slow
 def test_every_character_of_unicode_is_read_as_plain_python_reads_it():
     known = [c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) not in ("Cs", "Cn")]

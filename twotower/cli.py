@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, make_dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,8 +19,9 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
-from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]  # Hydra reads conf/ with it
 
 from twotower import __version__, config, knobs, show
 from twotower.config import GROUPS
@@ -46,7 +48,8 @@ COMMANDS: Mapping[str, Command] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, _terminate)
+    show.prepare()
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         return _run(words)
     except KeyboardInterrupt as interrupt:
@@ -59,9 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FloatingPointError as error:
         show.error(str(error))
         return 1
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError) as error:
         show.error(one_line(error))
         return 2
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def one_line(error: BaseException) -> str:
@@ -88,12 +93,21 @@ def _run(words: list[str]) -> int:
         raise ValueError(
             f"{name}: no such command{knobs.nearest(name, COMMANDS)} (want one of {', '.join(COMMANDS)})"
         )
-    if "--help" in rest or "-h" in rest:
+    if not {"--help", "-h"}.isdisjoint(_before_dashes(rest)):
         show.result(help_of(name))
         return 0
     bare, cfg = load(name, rest)
+    _limit(getattr(cfg, "threads", 0))
     module = importlib.import_module(f"twotower.commands.{name}")  # only the command's own imports are paid
     return int(module.run(cfg, *bare) or 0)
+
+
+def _limit(threads: int) -> None:
+    """Hold every library to `threads`; they read these names once, when they are first imported."""
+    if threads:
+        for name in ("OMP", "OPENBLAS", "MKL"):
+            os.environ[f"{name}_NUM_THREADS"] = str(threads)
+        os.environ["POLARS_MAX_THREADS"] = str(threads)
 
 
 def load(name: str, words: Sequence[str]) -> tuple[list[str], Any]:
@@ -104,23 +118,24 @@ def load(name: str, words: Sequence[str]) -> tuple[list[str], Any]:
     """
     bare, settings = knobs.split(words)
     command = COMMANDS[name]
-    if bad := [word for word in bare if word.startswith("-")]:
-        raise ValueError(f"{bad[0]}: no such option; knobs are written name=value (twotower {name} --help)")
+    if bad := [word for word in _before_dashes(words) if word.startswith("-")]:
+        way = f"a {command.bare} that begins with - stands after --" if command.bare else "with no dashes"
+        raise ValueError(f"{bad[0]}: no such option; knobs are written name=value, {way} ({name} --help)")
     if len(bare) > (1 if command.bare else 0):
-        want = f"one {command.bare}, in quotes" if command.bare else "knobs as name=value only"
-        raise ValueError(f"{name}: got {len(bare)} bare arguments ({' '.join(bare)[:60]}), want {want}")
+        want = f"one {command.bare}, in quotes" if command.bare else "knobs alone, as name=value"
+        raise ValueError(f"{name}: got {' '.join(bare)[:60]!r}, want {want}")
     groups = {key: settings.pop(key) for key in list(settings) if key in _groups(command)}
-    node = _compose(name, groups)
     try:
-        _apply(node, settings, command)
-        cfg = _freeze(OmegaConf.to_object(node))
-    except MissingMandatoryValue as error:
-        key = str(error.full_key)
-        raise ValueError(f"{key}: missing; write {key}=..., {_doc(node, key)}") from None
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(one_line(error)) from None
+        node = _compose(name, groups)
+        cfg = _freeze(node, _given(node, settings, command))
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:  # someone's own conf/
+        raise ValueError(f"{conf_dir()}: {one_line(error)}") from None
     knobs.check_bounds(cfg)
     return bare, cfg
+
+
+def _before_dashes(words: Sequence[str]) -> list[str]:
+    return list(takewhile(lambda word: word != "--", words))
 
 
 def conf_dir() -> Path:
@@ -162,11 +177,26 @@ def _schema(kind: type) -> type:
     return make_dataclass(kind.__name__, slots, namespace={"frozen": kind}, kw_only=True)
 
 
-def _freeze(value: Any) -> Any:
-    """Composed schema objects to the frozen config objects that they stand for."""
-    if not hasattr(value, "frozen"):
-        return value
-    return value.frozen(**{field.name: _freeze(getattr(value, field.name)) for field in fields(value)})
+def _freeze(node: DictConfig, given: Mapping[str, Any], prefix: str = "") -> Any:
+    """The frozen config object that a composed node stands for, with the `given` values by dotted name.
+
+    They do not pass through OmegaConf, which would take `${...}` and `???` in a text for its own.
+    """
+    kind = _kind(node)
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        name = f"{prefix}{field.name}"
+        if field.name in GROUPS:
+            values[field.name] = _freeze(node[field.name], given, f"{name}.")
+        elif name in given:
+            values[field.name] = given[name]
+        elif OmegaConf.is_missing(node, field.name):
+            doc = knobs.docs_of(kind).get(field.name, "").lower()
+            raise ValueError(f"{name}: missing; write {name}=..., {doc}")
+        else:
+            value = node[field.name]
+            values[field.name] = list(value) if isinstance(value, ListConfig) else value
+    return kind(**values)
 
 
 def _kind(node: Any) -> type:
@@ -175,15 +205,16 @@ def _kind(node: Any) -> type:
     return kind
 
 
-def _apply(node: DictConfig, settings: Mapping[str, str], command: Command) -> None:
-    """Set typed values; short names first, so that the full name wins whatever the order."""
+def _given(node: DictConfig, settings: Mapping[str, str], command: Command) -> dict[str, Any]:
+    """Typed values by dotted name; short names first, so that the full name wins whatever the order."""
     types, elsewhere = _types(node, command)
+    given: dict[str, Any] = {}
     for name in sorted(settings, key=lambda name: name in types):
         targets = knobs.resolve(name, types, elsewhere)
         if not targets:
             show.talk(f"{name}={settings[name]} has no effect: no choice in force has that knob")
-        for target in targets:
-            OmegaConf.update(node, target, knobs.convert(name, settings[name], types[target]))
+        given |= {target: knobs.convert(name, settings[name], types[target]) for target in targets}
+    return given
 
 
 def _types(node: DictConfig, command: Command) -> tuple[dict[str, Any], dict[str, str]]:
@@ -195,11 +226,6 @@ def _types(node: DictConfig, command: Command) -> tuple[dict[str, Any], dict[str
         for choice, kind in GROUPS[group].items():
             elsewhere |= dict.fromkeys(knobs.types_of(kind, f"{group}."), f"{group}={choice}")
     return types, elsewhere
-
-
-def _doc(node: DictConfig, key: str) -> str:
-    owner = OmegaConf.select(node, key.rpartition(".")[0]) if "." in key else node
-    return knobs.docs_of(_kind(owner)).get(key.rpartition(".")[2], "").lower()
 
 
 def overview() -> str:
@@ -252,7 +278,7 @@ def _defaults(kind: type) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in fields(kind):
         made = field.default_factory() if field.default_factory is not MISSING else field.default
-        values[field.name] = None if made is MISSING or made == "???" else made
+        values[field.name] = None if knobs.is_required(field) else made
     return values
 
 

@@ -7,11 +7,12 @@ short name hidden_dim=64  ->  query_tower.hidden_dim=64 and doc_tower.hidden_dim
 import ast
 import difflib
 import inspect
+import math
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from enum import Enum, EnumType
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
 from functools import cache
 from typing import Any, get_args, get_origin
 
@@ -34,15 +35,18 @@ Types = Mapping[str, Any]
 
 
 def split(words: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """Bare arguments, and settings by name.
+    """Bare arguments, and settings by name; after a lone `--` every word is bare.
 
-    >>> split(["read a = b", "k=3"])
-    (['read a = b'], {'k': '3'})
+    >>> split(["read a = b", "k=3", "--", "e=mc2"])
+    (['read a = b', 'e=mc2'], {'k': '3'})
     """
     bare: list[str] = []
     settings: dict[str, str] = {}
+    words = iter(words)
     for word in words:
-        if match := _KNOB.fullmatch(word):
+        if word == "--":
+            bare += words
+        elif match := _KNOB.fullmatch(word):
             settings[match[1]] = match[2]
         else:
             bare.append(word)
@@ -55,11 +59,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("batchsize", ["batch_size", "dim"])
     '; did you mean batch_size?'
     """
-    known = list(known)
-    by_end = {one.rsplit(".", 1)[-1]: one for one in reversed(known)}
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    close = close or [by_end[end] for end in difflib.get_close_matches(name, by_end, n=1, cutoff=0.6)]
-    return f"; did you mean {close[0]}?" if close else ""
+    whole = {one.lower(): one for one in known}
+    short = {full.rpartition(".")[2]: one.rpartition(".")[2] for full, one in whole.items()}
+    for names in (whole, short) if "." in name else (short, whole):
+        if close := difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6):
+            return f"; did you mean {names[close[0]]}?"
+    return ""
 
 
 def types_of(kind: type, prefix: str = "") -> dict[str, Any]:
@@ -76,19 +81,20 @@ def resolve(name: str, types: Types, elsewhere: Mapping[str, str]) -> list[str]:
 
     A short name that only a choice not in force has (`margin` under `loss=contrastive`) stands for nothing:
     a sweep over losses sets both. `elsewhere` says which choice has it. Raises ValueError for a name that
-    no choice has.
+    no choice has, and for one that only other data have: a run on the wrong collection is a waste.
     """
     if name in types:
         return [name]
-    if "." not in name:
-        ends = [full for full in types if full.endswith(f".{name}")]
-        if ends or any(full.endswith(f".{name}") for full in elsewhere):
-            return ends
-    if name in elsewhere:
-        group = name.split(".")[0]
+    ends = [full for full in types if full.endswith(f".{name}")]
+    others = [full for full in elsewhere if name in (full, full.rpartition(".")[2])]
+    if "." not in name and (ends or any(not full.startswith("data.") for full in others)):
+        return ends
+    if others:
+        group = others[0].split(".")[0]
         have = ", ".join(full for full in types if full.startswith(f"{group}.")) or "none"
-        raise ValueError(f"{name}: belongs to {elsewhere[name]}, the {group} in force has {have}")
-    raise ValueError(f"{name}: no such knob{nearest(name, [*types, *elsewhere])} (--help lists them)")
+        raise ValueError(f"{name}: belongs to {elsewhere[others[0]]}, the {group} in force has {have}")
+    known = dict.fromkeys([*types, *(full.split(".")[0] for full in elsewhere), *elsewhere])
+    raise ValueError(f"{name}: no such knob{nearest(name, known)} (--help lists them)")
 
 
 def convert(name: str, text: str, kind: Any) -> Any:
@@ -104,30 +110,38 @@ def convert(name: str, text: str, kind: Any) -> Any:
         (item,) = get_args(kind)
         return _list(name, text, item)
     if issubclass(kind, Enum):
-        return _member(name, text, [member.name for member in kind])
+        return _member(name, text, kind)
     if kind is bool:
         if text.lower() not in _TRUTH:
             raise ValueError(f"{name}: got {text!r}, want true or false")
         return _TRUTH[text.lower()]
     try:
-        return kind(text)
+        value = kind(text)
     except ValueError:
         want = "a whole number" if kind is int else "a number"
         raise ValueError(f"{name}: got {text!r}, want {want}") from None
+    if kind is float and not math.isfinite(value):
+        raise ValueError(f"{name}: got {text!r}, want a finite number")
+    return value
 
 
 def _list(name: str, text: str, item: Any) -> list[Any]:
-    inner = text.strip().removeprefix("[").removesuffix("]")
-    parts = [part.strip().strip("'\"") for part in inner.split(",") if part.strip()]
+    inner = text.strip()
+    if inner.startswith("[") != inner.endswith("]"):
+        raise ValueError(f"{name}: got {text!r}, want a list such as a,b or [a,b]")
+    parts = [part.strip().strip("'\"") for part in inner.removeprefix("[").removesuffix("]").split(",")]
+    if not parts[-1]:  # a comma at the end
+        parts.pop()
     if not parts:
         raise ValueError(f"{name}: got an empty list, want at least one {item.__name__}")
     return [convert(name, part, item) for part in parts]
 
 
-def _member(name: str, text: str, choices: list[str]) -> str:
+def _member(name: str, text: str, kind: type[Enum]) -> Enum:
+    choices = [member.name for member in kind]
     if text not in choices:
         raise ValueError(f"{name}: got {text!r}, want {' or '.join(choices)}{nearest(text, choices)}")
-    return text
+    return kind[text]
 
 
 def check_bounds(values: Any, prefix: str = "") -> None:
@@ -180,7 +194,7 @@ def plain(values: Any) -> dict[str, Any]:
 
 
 def restore(group: str, values: Mapping[str, Any]) -> Any:
-    """A choice back from `plain`; raises ValueError for a word or a knob that this version does not know."""
+    """A choice back from `plain`; raises ValueError for what this version does not know or would refuse."""
     word = str(values.get("kind"))
     if word not in GROUPS[group]:
         raise ValueError(f"{group}: got kind {word!r}, want {' or '.join(GROUPS[group])}")
@@ -189,12 +203,26 @@ def restore(group: str, values: Mapping[str, Any]) -> Any:
     given = {name: value for name, value in values.items() if name != "kind"}
     if strange := sorted(given.keys() - types.keys()):
         raise ValueError(f"{group}.{strange[0]}: not a knob of {group}={word} in this version")
-    return kind(
-        **{
-            name: types[name][value] if isinstance(types[name], EnumType) else value
-            for name, value in given.items()
-        }
-    )
+    if lacking := [field.name for field in fields(kind) if is_required(field) and field.name not in given]:
+        raise ValueError(f"{group}.{lacking[0]}: missing from {group}={word}")
+    made = kind(**{name: _restored(f"{group}.{name}", value, types[name]) for name, value in given.items()})
+    check_bounds(made, f"{group}.")
+    return made
+
+
+def is_required(field: Field[Any]) -> bool:
+    """Whether a knob has no default."""
+    return field.default in (MISSING, "???") and field.default_factory is MISSING
+
+
+def _restored(name: str, value: Any, kind: Any) -> Any:
+    """A stored value, of the type that its knob has."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _member(name, str(value), kind)
+    plain_kind = get_origin(kind) or kind
+    if type(value) is plain_kind or (kind is float and type(value) is int):
+        return value
+    raise ValueError(f"{name}: got {value!r}, want {plain_kind.__name__}")
 
 
 def shown(value: Any) -> str:

@@ -1,9 +1,40 @@
 """What is printed, and where: results on stdout, talk on stderr. The only module that prints."""
 
+import contextlib
+import csv
+import importlib
+import io
+import json
+import os
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+from rich import box
 from rich.console import Console
-from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+_BOUNDLESS = 100_000
+"""Columns of a table that is measured."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table ready to be shown: a heading, column names, cells, and which rows are floors."""
+
+    heading: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    dim: Sequence[bool] = field(default_factory=list)
+
+
+def prepare() -> None:
+    """Characters that a stream's encoding lacks become question marks, instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def result(text: str) -> None:
@@ -12,11 +43,126 @@ def result(text: str) -> None:
     sys.stdout.flush()
 
 
+def document(content: Any, indent: int | None = 2) -> None:
+    """One JSON document, on stdout; on one line without `indent`."""
+    plain = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    result(json.dumps(content, indent=indent, ensure_ascii=plain, allow_nan=False))
+
+
 def talk(text: str) -> None:
-    """A remark, on stderr."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(escape(text))
+    """A remark, on stderr; it may have several lines."""
+    _console(sys.stderr).print(Text("\n".join(map(printable, text.split("\n")))))
 
 
 def error(text: str) -> None:
     """One line on stderr that says what went wrong."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]twotower:[/] {escape(text)}")
+    _console(sys.stderr).print(Text.assemble(("twotower:", "bold red"), f" {printable(text)}"))
+
+
+def questions(invitation: str, prompt: str) -> Iterator[str]:
+    """Lines from standard input until it ends; a terminal sees the invitation and the prompt, and can edit.
+
+    Bytes that are not UTF-8 arrive as halves of surrogate pairs, for the caller to refuse.
+    """
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+    if sys.stdin.isatty():
+        talk(invitation)
+        with contextlib.suppress(ImportError):  # arrows and history, where Python was built with it
+            importlib.import_module("readline")
+    while (line := _ask(prompt)) is not None:
+        yield line
+
+
+def _ask(prompt: str) -> str | None:
+    """A line without its end; None at the end of standard input."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        try:
+            return input(prompt)
+        except EOFError:
+            talk("")
+            return None
+    if sys.stdin.isatty():  # not input(), which would put the prompt among the results
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+    line = sys.stdin.readline()
+    return line.rstrip("\r\n") if line else None
+
+
+def grid(table: Grid, form: str) -> None:
+    """A table on stdout, as `table`, `markdown` or `csv`."""
+    lines = [[printable(cell) for cell in line] for line in (table.columns, *table.rows)]
+    match form:
+        case "csv":
+            out = io.StringIO()
+            csv.writer(out, lineterminator="\n").writerows(lines)
+            result(out.getvalue().rstrip("\n"))
+        case "markdown":
+            lines.insert(1, ["---"] * len(table.columns))
+            cells = ("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+            result("\n".join([f"**{printable(table.heading)}**", "", *cells]))
+        case _:
+            _rich(printable(table.heading), lines, table.dim)
+
+
+def _rich(heading: str, lines: Sequence[Sequence[str]], dim: Sequence[bool]) -> None:
+    """Only the first column folds; a table that is piped, or too wide even so, is not cut."""
+    shown = Table(box=box.SIMPLE_HEAD)
+    first, *others = lines[0]
+    shown.add_column(Text(first), overflow="fold", min_width=min(12, max(len(line[0]) for line in lines)))
+    for name in others:
+        shown.add_column(Text(name), justify="right", no_wrap=True)
+    for number, row in enumerate(lines[1:]):
+        shown.add_row(*map(Text, row), style="dim" if dim and dim[number] else None)
+    console = _console(sys.stdout)
+    needed = console.measure(shown, options=console.options.update(width=_BOUNDLESS))
+    console.width = max(console.width, needed.minimum) if console.is_terminal else needed.maximum
+    console.print(Text(heading, style="bold"))
+    console.print(shown)
+
+
+def hits(rows: Sequence[Mapping[str, Any]], footer: str) -> None:
+    """Search hits: rank, score to four places, id, text; then one line on how it was found."""
+    console = _console(sys.stdout)
+    for row in rows:
+        head = Text(f"{row['rank']:>2}  ")
+        head.append(f"{row['score']:.4f}", style=_shade(row["score"]))
+        head.append(f"  {printable(row['doc_id'])}", style="bold")
+        if row["title"]:
+            head.append(f"  {printable(row['title'])}")
+        console.print(head)
+        console.print(Text("    " + printable(_cut(row["text"]))), style="default")
+    talk(footer)
+
+
+def _shade(score: float) -> str:
+    """Colour of a cosine."""
+    return "bold green" if score >= 0.6 else "green" if score >= 0.4 else "yellow" if score >= 0.2 else "red"
+
+
+def _cut(text: str, limit: int = 300) -> str:
+    """At most `limit` characters, cut between words."""
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0] + " ..."
+
+
+def printable(text: str) -> str:
+    r"""Text that cannot move a terminal's cursor or change its colours.
+
+    >>> printable("a\x1b[31mb\nc")
+    'a [31mb c'
+    """
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+class _Console(Console):
+    """Rich's console, but a reader of a pipe that leaves is the command line's to deal with."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
+def _console(stream: Any) -> Console:
+    """Plain when piped or with NO_COLOR; long lines are left to the terminal."""
+    plain = bool(os.environ.get("NO_COLOR"))
+    return _Console(file=stream, highlight=False, soft_wrap=True, color_system=None if plain else "auto")

@@ -92,8 +92,12 @@ def _file(path: Path, module: str) -> list[Source]:
 
 def _package(folder: Path, module: str) -> Iterator[Source]:
     """The files below `folder`, which is the package `module`."""
-    if not folder.is_dir():
-        return
+    if folder.is_dir():
+        yield from _below(os.fspath(folder), module)
+
+
+def _below(folder: str, module: str) -> Iterator[Source]:
+    """As `_package`, for a folder that is one; searches look here too, so a file costs one look at the disk."""
     with os.scandir(folder) as entries:
         listed = sorted(entries, key=lambda entry: entry.name)
     for entry in listed:
@@ -102,6 +106,7 @@ def _package(folder: Path, module: str) -> Iterator[Source]:
             continue
         if entry.is_dir():
             if name.isidentifier():
-                yield from _package(Path(entry.path), f"{module}.{name}")
-        elif entry.name.endswith(".py"):
-            yield from _file(Path(entry.path), module if name == "__init__" else f"{module}.{name}")
+                yield from _below(entry.path, f"{module}.{name}")
+        elif entry.name.endswith(".py") and entry.is_file() and (stat := entry.stat()).st_size <= LARGEST:
+            full_name = module if name == "__init__" else f"{module}.{name}"
+            yield Source(full_name, Path(entry.path), stat.st_size, stat.st_mtime_ns)

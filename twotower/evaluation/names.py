@@ -125,18 +125,19 @@ def find(name: str, folder: Path) -> Path:
 
 def _by_path(name: str, folder: Path) -> Path:
     path = Path(name)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise IsADirectoryError(
-            f"checkpoint: {name}: a folder, want a checkpoint file, a run's name or @best"
-        )
+    for place in (path, folder / path):
+        if place.is_file():
+            return place
     entries = listing(folder).entries if folder.is_dir() else []
     matches = [entry for entry in entries if entry.run == name]
     matches = matches or [entry for entry in entries if entry.run.rsplit("-", 1)[0] == name]
     if len(matches) > 1:
         runs = ", ".join(entry.run for entry in matches[:5])
         raise ValueError(f"checkpoint: {len(matches)} runs are named {name!r}; say which: {runs}")
+    if not matches and path.is_dir():
+        raise IsADirectoryError(
+            f"checkpoint: {path}: a folder, want a checkpoint file, a run's name or @best"
+        )
     if not matches:
         raise FileNotFoundError(f"checkpoint: {name}: no such file, and no run of that name in {folder}")
     return matches[0].path

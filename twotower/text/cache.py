@@ -2,9 +2,9 @@
 
     <entry>/ids.npy  offsets.npy  words.json  crc32.json   {"ids.npy": 2837146210, ...}
 
-An entry may hold further JSON files, the `others`. It is written aside and renamed, so that no reader meets half of one; whatever does not match its checksums,
+It is written aside and renamed, so that no reader meets half of one; whatever does not match its checksums,
 or is missing, reads as absent and is written anew. Words are a JSON list, which holds any text, newlines
-included; nothing is pickled.
+included; an entry may hold `others` beside them, JSON files by name. Nothing is pickled.
 """
 
 import contextlib
@@ -91,7 +91,10 @@ def _replace(folder: Path, aside: Path) -> None:
 
 
 def _equal(file: Path, other: Path) -> bool:
-    return file.read_bytes() == other.read_bytes()
+    try:
+        return file.read_bytes() == other.read_bytes()
+    except FileNotFoundError:  # another writer is replacing it
+        return False
 
 
 def _sums(files: Iterable[Path]) -> dict[str, int]:

@@ -34,6 +34,9 @@ BLOCK = 1 << 21
 UNSEGMENTED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 """Letters of scripts that are written without spaces between words."""
 
+ASCII_WORD = re.compile("[a-z0-9]+")
+"""What the default pattern matches in lower-cased ASCII, which NFKC leaves as it is."""
+
 HALF = re.compile("[\ud800-\udfff]")
 
 NOTABLE = 0.05
@@ -97,6 +100,8 @@ class Tokenizer:
         """
         if isinstance(texts, str):
             raise ValueError(f"texts: one string, {texts[:40]!r}, want a sequence of texts; put it in a list")
+        if len(texts) == 1 and self.pattern == Tokenizer.pattern and _is_ascii(texts[0]):
+            return _joined([_ascii(texts[0])])
         _check_pattern(self.pattern)
         cuts = _cuts(texts)
         blocks = [(self.pattern, texts[start:stop], start) for start, stop in pairwise(cuts)]
@@ -218,6 +223,17 @@ def _block(pattern: str, texts: Sequence[str], start: int) -> tuple[list[str], I
     if "" in words:
         raise _empty_word(pattern)
     return words, ids.to_numpy(), lengths
+
+
+def _is_ascii(text: object) -> bool:
+    return isinstance(text, str) and text.isascii()
+
+
+def _ascii(text: str) -> tuple[list[str], Ids, Rows]:
+    """As `_block`, for one ASCII text under the default pattern: a query need not wait 0.2 s for Polars."""
+    found = ASCII_WORD.findall(text.lower())
+    index = {word: number for number, word in enumerate(dict.fromkeys(found))}
+    return list(index), np.array([index[word] for word in found], dtype=np.int32), np.array([len(found)])
 
 
 def _half_character(texts: Sequence[str], start: int) -> ValueError:

@@ -1,0 +1,39 @@
+# make demo | make test | make check: each works as the first command ever typed; all live in .venv
+PYTHON ?= python3
+# one CPU build of PyTorch that is installed first; `make TORCH=torch` takes your platform's newest
+TORCH ?= torch==2.13.0
+FAISS ?= cpu
+BIN := .venv/bin
+
+.PHONY: demo test check slow bench clean
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet -e ".[$(FAISS),glove,dev]"
+	touch .venv/ready
+
+demo: .venv/ready
+	$(BIN)/twotower train name=demo
+	$(BIN)/twotower evaluate checkpoint=@latest split=test
+	$(BIN)/twotower leaderboard
+	$(BIN)/twotower search "read a csv file" k=3
+	$(BIN)/twotower search "how to stop a thread until another one is done" k=3
+	$(BIN)/twotower search "multiply two matrices" k=3
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+slow: .venv/ready
+	$(BIN)/python -m pytest -m slow
+
+bench: .venv/ready
+	$(BIN)/python -m pytest -m bench -s
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,101 @@
+"""A small collection on disk, a checkpoint of an untrained model over it, and the request to search it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from twotower import config, knobs
+from twotower.data import beir
+from twotower.model import sidecar
+from twotower.model.checkpoint import Loaded
+from twotower.model.retriever import Retriever
+from twotower.model.two_tower import Shape, TwoTower
+from twotower.search.opening import Request
+from twotower.text.tokenize import Tokenizer
+from twotower.text.vocabulary import SPECIAL, Vocab
+
+TEXTS = {
+    "csv.reader": "read a csv file row by row",
+    "json.load": "read a json document from a file",
+    "math.sqrt": "square root of a number",
+    "os.remove": "delete a file from the disk",
+    "re.sub": "replace every match of a pattern",
+    "zürich": "Grüezi, 東京 and ünïcödé",
+}
+
+
+@dataclass
+class Case:
+    """Everything lies below one folder; `said` and `loads` are what happened."""
+
+    folder: Path
+    tower: config.Tower
+    said: list[str] = field(default_factory=list)
+    loads: int = 0
+
+    def __post_init__(self) -> None:
+        self.write(TEXTS)
+        collection = beir.read(self.corpus)
+        vocab = Vocab((*SPECIAL, *sorted({word for text in TEXTS.values() for word in text.lower().split()})))
+        torch.manual_seed(0)
+        vectors = np.random.default_rng(0).normal(size=(len(vocab), 8)).astype(np.float32)
+        shape = Shape(query_tower=self.tower, doc_tower=self.tower, dim=6, tied=True, share_words=True)
+        two_tower = TwoTower(shape, vectors).eval()
+        self.retriever = Retriever(two_tower, vocab, Tokenizer(), 64, 256)
+        self.content = {
+            "run": "case",
+            "created": "2026-11-21T12:00:00",
+            "model_config": {"query_tower": knobs.plain(self.tower), "pattern": Tokenizer().pattern},
+            "data": {
+                "name": collection.name,
+                "source": dict(collection.source),
+                "hash": collection.hash,
+                "corpus_hash": collection.corpus_hash,
+            },
+        }
+        self.checkpoint.write_bytes(b"stands for a checkpoint")
+        sidecar.write(self.checkpoint, self.content)
+
+    @property
+    def corpus(self) -> Path:
+        return self.folder / "six"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "model.pt"
+
+    @property
+    def cache_dir(self) -> Path:
+        return self.folder / "cache"
+
+    @property
+    def bundles(self) -> list[Path]:
+        return sorted(path for path in self.cache_dir.glob("*-*") if path.is_dir())
+
+    def write(self, texts: dict[str, str], folder: Path | None = None) -> Path:
+        """A BEIR folder with these documents and one query."""
+        folder = folder or self.corpus
+        (folder / "qrels").mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps({"_id": doc, "title": doc.upper(), "text": text}) for doc, text in texts.items()]
+        (folder / "corpus.jsonl").write_text("\n".join(lines) + "\n")
+        (folder / "queries.jsonl").write_text('{"_id": "q", "text": "read a csv file"}\n')
+        (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\nq\t{next(iter(texts))}\t1\n")
+        return folder
+
+    def load(self) -> Loaded:
+        self.loads += 1
+        return Loaded(self.retriever, self.content)
+
+    def request(self, data: config.Data | None = None, **changes: Callable[..., Any]) -> Request:
+        return Request(
+            checkpoint=self.checkpoint,
+            data=data or config.Stored(),
+            cache_dir=self.cache_dir,
+            load=changes.get("load", self.load),
+            say=self.said.append,
+        )

@@ -1,0 +1,196 @@
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from conftest import ROOT
+
+from twotower import show
+from twotower.show import Grid
+
+ODD = 'run [bold]x[/bold] :100: | \x1b[31m, "q"'
+"""What a name may hold: markup, an emoji's code, a cell's border, a terminal's colour, a comma, quotes."""
+PLAIN = ODD.replace("\x1b", " ")
+TABLE = Grid("heading", ["name", "MRR@10"], [["first", "0.5000"], [ODD, "0.2500"]], [False, True])
+WIDE = Grid("wide", [f"column {i}" for i in range(60)], [["0.12345"] * 60])
+
+Shown = Callable[[Grid, str], str]
+
+
+@pytest.fixture
+def shown(capsys: pytest.CaptureFixture[str]) -> Shown:
+    """What a table looks like on stdout."""
+
+    def print_it(table: Grid, form: str) -> str:
+        show.grid(table, form)
+        out = capsys.readouterr()
+        assert out.err == ""
+        return out.out
+
+    return print_it
+
+
+def on_a_terminal(code: str, columns: int = 80, **env: str) -> str:
+    """What `code` writes to a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"from twotower import show; from twotower.show import Grid; {code}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": str(columns), "TERM": "xterm", **env},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    parts = []
+    while True:
+        try:
+            part = os.read(ours, 65_536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not part:
+            break
+        parts.append(part)
+    assert process.wait(timeout=30) == 0
+    os.close(ours)
+    return b"".join(parts).decode().replace("\r\n", "\n")
+
+
+def test_a_result_goes_to_stdout_and_talk_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    show.result("r [bold]")
+    show.talk("t [bold]")
+    show.error("e [bold]")
+    out = capsys.readouterr()
+    assert (out.out, out.err) == ("r [bold]\n", "t [bold]\ntwotower: e [bold]\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["corpus.jsonl:100: bad", "a:x:b", "[red]", "[/]", "path\\", "\\[bold]", "x" * 500, "https://a.b/c"],
+)
+def test_talk_and_errors_are_printed_to_the_letter(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    show.talk(text)
+    show.error(text)
+    assert capsys.readouterr().err == f"{text}\ntwotower: {text}\n"
+
+
+def test_a_terminal_cannot_be_driven_from_a_text(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "a\x1b]0;title\x07\x1b[2J\x9b31m\u202eb\rc"
+    show.talk(hostile)
+    show.error(hostile)
+    show.grid(Grid(hostile, [hostile], [[hostile]]), "table")
+    row = {"rank": 1, "score": 0.5, "doc_id": hostile, "title": hostile, "text": hostile}
+    show.hits([row], hostile)
+    out = capsys.readouterr()
+    assert {char for char in out.out + out.err if not char.isprintable()} == {"\n"}
+
+
+def test_talk_may_have_several_lines_and_an_error_has_one(capsys: pytest.CaptureFixture[str]) -> None:
+    show.talk("a\nb")
+    show.error("a\nb")
+    assert capsys.readouterr().err == "a\nb\ntwotower: a b\n"
+
+
+def test_a_document_is_one_json_document(capsys: pytest.CaptureFixture[str]) -> None:
+    content = {"é": [1, 0.1, None], "odd": ODD}
+    show.document(content)
+    text = capsys.readouterr().out
+    assert json.loads(text) == content
+    assert "é" in text
+
+
+def test_a_document_without_a_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        show.document({"mrr_10": float("nan")})
+
+
+def test_csv_is_read_back_as_it_was(shown: Shown) -> None:
+    rows = list(csv.reader(io.StringIO(shown(TABLE, "csv"))))
+    assert rows == [["name", "MRR@10"], ["first", "0.5000"], [PLAIN, "0.2500"]]
+
+
+def test_markdown_has_one_line_a_row_and_equal_cells(shown: Shown) -> None:
+    heading, empty, *lines = shown(TABLE, "markdown").splitlines()
+    assert (heading, empty) == ("**heading**", "")
+    assert lines[:3] == ["| name | MRR@10 |", "| --- | --- |", "| first | 0.5000 |"]
+    assert lines[3] == "| " + PLAIN.replace("|", "\\|") + " | 0.2500 |"
+
+
+def test_a_piped_table_holds_every_cell_and_no_colour(shown: Shown) -> None:
+    text = shown(TABLE, "table")
+    assert "\x1b" not in text
+    for cell in ("heading", "name", "MRR@10", "first", "0.5000", PLAIN, "0.2500"):
+        assert cell in text
+
+
+def test_a_piped_table_is_as_wide_as_it_needs(shown: Shown) -> None:
+    lines = shown(WIDE, "table").splitlines()
+    assert sum(line.count("column") for line in lines) == 60
+    assert [line.count("0.12345") for line in lines if "0.1" in line] == [60]
+    long = Grid("h" * 300, ["name"], [["n" * 300]])
+    text = shown(long, "table")
+    assert "h" * 300 in text
+    assert "n" * 300 in text
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "markdown"])
+def test_a_table_without_rows_shows_its_columns(form: str, shown: Shown) -> None:
+    text = shown(Grid("heading", ["name", "MRR@10"], []), form)
+    assert "name" in text
+    assert "MRR@10" in text
+
+
+def test_hits_show_rank_score_to_four_places_id_and_text(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {
+        "rank": 1,
+        "score": 0.123456,
+        "doc_id": "a.b[bold]",
+        "title": "T",
+        "text": "line\none " + "word " * 100,
+    }
+    show.hits([row, {**row, "rank": 10, "title": ""}], "3 ms")
+    out = capsys.readouterr()
+    first, text, second, _ = out.out.splitlines()
+    assert first == " 1  0.1235  a.b[bold]  T"
+    assert second == "10  0.1235  a.b[bold]"
+    assert text.startswith("    line one word")
+    assert text.endswith("word ...")
+    assert len(text) <= 4 + 300 + 4
+    assert out.err == "3 ms\n"
+
+
+def test_colours_are_for_terminals_that_want_them() -> None:
+    code = "show.error('x'); show.grid(Grid('h', ['a'], [['b']], [True]), 'table')"
+    assert "\x1b[1;31mtwotower:\x1b[0m x\n" in on_a_terminal(code)
+    assert "\x1b" not in on_a_terminal(code, NO_COLOR="1")
+    assert "\x1b" not in on_a_terminal(code, TERM="dumb")
+
+
+def test_on_a_narrow_terminal_names_fold_and_numbers_do_not() -> None:
+    code = "show.grid(Grid('h', ['name', 'n'], [['ab ' * 40, '0.12345']]), 'table')"
+    lines = on_a_terminal(code, columns=40, NO_COLOR="1").splitlines()
+    assert max(map(len, lines)) <= 40
+    assert sum(line.count("ab") for line in lines) == 40
+    assert sum(line.count("0.12345") for line in lines) == 1
+
+
+def test_a_table_too_wide_for_the_terminal_loses_nothing() -> None:
+    code = "show.grid(Grid('h', ['c'] * 60, [['0.12345'] * 60]), 'table')"
+    assert on_a_terminal(code, columns=40, NO_COLOR="1").count("0.12345") == 60
+
+
+def test_questions_from_a_pipe_are_read_without_a_prompt() -> None:
+    code = "from twotower import show; show.result(repr(list(show.questions('hello', 'query> '))))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input="read a file\r\n\nx",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("['read a file', '', 'x']\n", "")

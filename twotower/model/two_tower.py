@@ -1,0 +1,103 @@
+"""The two-tower model: a word table, a query tower, a document tower.
+
+    words.vectors (V, E)   query_tower.*   doc_tower.*   [doc_words.vectors, where words are not shared]
+
+Towers of one kind start equal. Their vectors meet in one score matrix and nowhere else.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from twotower import config
+from twotower.model import towers
+from twotower.model.towers import MLPTower
+from twotower.model.words import WordTable
+
+WORD_PARAMETERS = ("words.vectors", "doc_words.vectors", "query_tower.word_weights", "doc_tower.word_weights")
+"""Parameters with one row a word, of which a batch holds few; they train best at a higher learning rate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What decides the model's form; `Train` has the same knobs."""
+
+    query_tower: config.Tower
+    doc_tower: config.Tower
+    dim: int
+    tied: bool
+    share_words: bool
+
+    @staticmethod
+    def of(cfg: config.Train) -> "Shape":
+        """The knobs of a run that decide the form."""
+        return Shape(
+            query_tower=cfg.query_tower,
+            doc_tower=cfg.query_tower if cfg.tied else cfg.doc_tower,
+            dim=cfg.dim,
+            tied=cfg.tied,
+            share_words=cfg.share_words,
+        )
+
+
+class TwoTower(nn.Module):
+    """Queries and documents, as word ids, to unit vectors of one space."""
+
+    def __init__(
+        self, shape: Shape, vectors: NDArray[np.float32], idf: NDArray[np.float32] | None = None
+    ) -> None:
+        """`vectors` (V, E) start the word table, `idf` (V,) the MLP's word weights; left out they are 1."""
+        super().__init__()
+        weights = np.ones(len(vectors), dtype=np.float32) if idf is None else idf
+        if len(weights) != len(vectors):
+            raise ValueError(f"idf: {len(weights)} words, want {len(vectors)}, the rows of the word table")
+        width = vectors.shape[1]
+        self.form = shape
+        self.words = WordTable(vectors)
+        self.doc_words = None if shape.share_words else WordTable(vectors)
+        self.query_tower = towers.build(shape.query_tower, width, shape.dim, weights)
+        if shape.tied:
+            self.doc_tower = self.query_tower
+        elif shape.doc_tower == shape.query_tower:
+            self.doc_tower = copy.deepcopy(self.query_tower)
+        else:
+            self.doc_tower = towers.build(shape.doc_tower, width, shape.dim, weights)
+
+    @staticmethod
+    def build(cfg: config.Train, vectors: NDArray[np.float32], idf: NDArray[np.float32]) -> "TwoTower":
+        """The untrained model of a run; random weights come from torch's generator."""
+        return TwoTower(Shape.of(cfg), vectors, idf)
+
+    def embed_queries(self, ids: Int[Tensor, " n"], offsets: Int[Tensor, " bounds"]) -> Float[Tensor, "B D"]:
+        """Unit vectors of queries."""
+        vectors: Tensor = self.query_tower(self.words, ids, offsets)
+        return vectors
+
+    def embed_docs(self, ids: Int[Tensor, " n"], offsets: Int[Tensor, " bounds"]) -> Float[Tensor, "C D"]:
+        """Unit vectors of documents."""
+        words = self.words if self.doc_words is None else self.doc_words
+        vectors: Tensor = self.doc_tower(words, ids, offsets)
+        return vectors
+
+    def train_words(self, trained: bool) -> None:
+        """Train the word vectors from now on, or leave them as they are; word weights are always trained."""
+        for table in (self.words, self.doc_words):
+            if table is not None:
+                table.vectors.requires_grad_(trained)
+                if not trained:
+                    table.vectors.grad = None
+
+    def numpy_query_tower(self) -> dict[str, NDArray[Any]]:
+        """The arrays of `twotower.search.numpy_tower.NumpyMLP`; empty for a query tower of another kind."""
+        tower = self.query_tower
+        if not isinstance(tower, MLPTower):
+            return {}
+        arrays: dict[str, Tensor] = {"words": self.words.vectors * tower.word_weights[:, None]}
+        for number, layer in enumerate(tower.dense):
+            arrays |= {f"weight_{number}": layer.weight, f"bias_{number}": layer.bias}
+        return {name: array.detach().cpu().numpy() for name, array in arrays.items()}

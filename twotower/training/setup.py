@@ -1,0 +1,169 @@
+"""From knobs to everything a run needs: collection, vocabulary, word vectors, model, pairs.
+
+Train -> Collection -> Tokens -> Vocab, WordVectors -> Retriever, TrainingPairs
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from twotower import knobs
+from twotower.config import Train
+from twotower.data import reader
+from twotower.data.batches import TrainingPairs
+from twotower.data.collection import Collection, Judgements, hold_out_dev
+from twotower.data.tokens import CollectionTokens, tokenise, word_counts
+from twotower.evaluation.metrics import canonical
+from twotower.evaluation.protocol import Protocol
+from twotower.model.retriever import Retriever
+from twotower.model.two_tower import TwoTower
+from twotower.model.words import idf
+from twotower.text import vectors
+from twotower.text.ragged import Ragged
+from twotower.text.tokenize import Tokenizer, warn_unsegmented
+from twotower.text.vectors import WordVectors
+from twotower.text.vocabulary import Vocab
+
+DEFAULT_KS = [1, 3, 5, 10, 20, 50, 100]
+"""The default of `k`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What a run works on; `queries` and `docs` are all of them, encoded and truncated, in row order."""
+
+    collection: Collection
+    tokens: CollectionTokens
+    retriever: Retriever
+    words: WordVectors
+    queries: Ragged
+    docs: Ragged
+    train: TrainingPairs
+    dev: TrainingPairs
+    judgements: Judgements
+    protocol: Protocol
+    held_out: bool
+    """Whether dev was held out of train here."""
+
+
+def build(cfg: Train) -> Setup:
+    """Read, tokenise, and build the untrained model.
+
+    Raises:
+        ValueError, FileNotFoundError: whatever is wrong with the collection, the vectors or the knobs.
+    """
+    cache = Path(cfg.cache_dir)
+    rng = np.random.default_rng(cfg.seed)
+    tokenizer = Tokenizer(cfg.pattern)
+    read = reader.read(cfg.data, cache)
+    tokens = tokenise(read, tokenizer, cache)
+    collection = with_dev(read, cfg.data.dev_share, cfg.seed)
+    vocab = _vocab(cfg, tokenizer, word_counts(collection, tokens))
+    words = vectors.load(cfg.vectors, vocab.words, dim=cfg.vectors_dim, rng=rng)
+    queries = vocab.encode(tokens.queries, cfg.max_query_words)
+    docs = vocab.encode(tokens.docs, cfg.max_doc_words)
+    two_tower = TwoTower.build(cfg, words.matrix, idf(docs, len(vocab)))
+    retriever = Retriever(two_tower, vocab, tokenizer, cfg.max_query_words, cfg.max_doc_words)
+    judgements = collection.judgements("dev")
+    return Setup(
+        collection=collection,
+        tokens=tokens,
+        retriever=retriever,
+        words=words,
+        queries=queries,
+        docs=docs,
+        train=_pairs(cfg, collection, "train", queries, docs),
+        dev=_pairs(cfg, collection, "dev", queries, docs),
+        judgements=judgements,
+        protocol=stated_protocol(collection, "dev", retriever, ks=cfg.k, min_grade=cfg.min_grade),
+        held_out=collection is not read,
+    )
+
+
+def with_dev(collection: Collection, share: float, seed: int) -> Collection:
+    """`collection` itself if it has a dev split, else with a `share` of train held out as dev, by `seed`.
+
+    Raises ValueError where there is no train split.
+    """
+    if "train" not in collection.splits:
+        have = ", ".join(collection.splits) or "none"
+        raise ValueError(f"{collection.name}: no train split, there is {have}; a run needs qrels of train")
+    if "dev" in collection.splits:
+        return collection
+    return hold_out_dev(collection, share, np.random.default_rng(seed))
+
+
+def fitted(ks: Sequence[int], select: str, documents: int) -> list[int]:
+    """Cut-offs that the corpus has room for; only the defaults are clipped, what the user typed is not.
+
+    The cut-off of `select` stays: on a smaller corpus it means the whole of it.
+
+    Raises ValueError for a typed k beyond the corpus.
+    """
+    over = [k for k in ks if k > documents]
+    if over and list(ks) != DEFAULT_KS:
+        raise ValueError(f"k: got {max(over)}, want at most {documents}, the documents of the corpus")
+    return [k for k in ks if k <= documents or select.endswith(f"_{k}")]
+
+
+def settled(cfg: Train) -> Train:
+    """The knobs as the record will show them: the metric by its one name, tied towers alike.
+
+    Raises ValueError for a `select` that is no metric or whose cut-off is not in `k`.
+    """
+    select = canonical(cfg.select)
+    cut = select.rpartition("_")[2]
+    if cut.isdigit() and int(cut) not in cfg.k:
+        raise ValueError(f"select: {select} needs {cut} in k, which is {knobs.shown(cfg.k)}")
+    return replace(cfg, select=select, doc_tower=cfg.query_tower if cfg.tied else cfg.doc_tower)
+
+
+def _pairs(cfg: Train, collection: Collection, split: str, queries: Ragged, docs: Ragged) -> TrainingPairs:
+    try:
+        return TrainingPairs.build(collection.judgements(split), queries, docs, min_grade=cfg.min_grade)
+    except ValueError as error:
+        raise ValueError(f"{collection.name}, split {split}: {error}") from None
+
+
+def _vocab(cfg: Train, tokenizer: Tokenizer, counts: dict[str, int]) -> Vocab:
+    """The collection's words, filled with the vectors' most frequent ones."""
+    filler = vectors.frequent_words(cfg.vectors, cfg.max_size, tokenizer)
+    return Vocab.build(counts, min_count=cfg.min_count, max_size=cfg.max_size, filler=filler)
+
+
+def stated_protocol(
+    collection: Collection, split: str, retriever: Retriever, *, ks: Sequence[int], min_grade: int
+) -> Protocol:
+    """Full-corpus retrieval on `split`, and how this model reads it."""
+    return replace(
+        Protocol.of(collection, split, min_grade=min_grade, ks=ks),
+        tokenizer=retriever.tokenizer.pattern,
+        max_query_words=retriever.max_query_words,
+        max_doc_words=retriever.max_doc_words,
+    )
+
+
+def remarks(cfg: Train, setup: Setup) -> Iterator[str]:
+    """What the user should know before the run starts, a line each."""
+    collection, vocab = setup.collection, setup.retriever.vocab
+    dev = len(np.unique(setup.judgements.queries))
+    yield (
+        f"{collection.name} {collection.hash[:12]}: {len(collection.doc_ids):,} documents, "
+        f"{len(setup.train):,} training pairs, {dev:,} dev queries"
+    )
+    if setup.held_out:
+        yield f"no dev split: {dev:,} training queries held out as dev, by seed {cfg.seed}"
+    unknown = [f"{vocab.unknown_share(side):.1%}" for side in (setup.tokens.queries, setup.tokens.docs)]
+    yield (
+        f"vocabulary: {len(vocab):,} words, {setup.words.coverage:.1%} with vectors from {cfg.vectors}; "
+        f"unknown words: {unknown[0]} of the queries', {unknown[1]} of the documents'"
+    )
+    parameters = sum(p.numel() for p in setup.retriever.two_tower.parameters())
+    steps = setup.train.batches(cfg.batch_size)
+    yield f"model: {parameters:,} parameters; {cfg.epochs} epochs of {steps} steps"
+    if cfg.tied:
+        yield "tied: one tower for both sides, doc_tower follows query_tower"
+    if warning := warn_unsegmented(collection.doc_texts[:10_000]):
+        yield warning
