@@ -1,4 +1,4 @@
-"""Arrows point down, and each library has one home; read from the source, imports inside functions included."""
+"""Arrows point down, and each library has one home: read from the source, inside functions too."""
 
 import ast
 import re

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boards import PROTOCOL, put
+from board_case import PROTOCOL, put
 
 from twotower.evaluation import names
 from twotower.model import sidecar

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from jaxtyping import TypeCheckError
 
 from twotower import cli, config
 from twotower.cli import COMMANDS
@@ -16,7 +17,14 @@ LINES, FUNCTION, PARAMETERS = 300, 50, 6
 
 SOURCES = sorted((ROOT / "twotower").rglob("*.py"))
 TESTS = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
-TESTED_BY: dict[str, str] = {}
+TESTED_BY = {
+    "data/checks": "test_collection",
+    "data/markup": "test_prose",
+    "data/modules": "test_packages",
+    "model/retriever": "test_checkpoint",
+    "training/loop": "test_train",
+    "training/record": "test_train",
+}
 """Modules whose tests stand in another one's: what they do shows there."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -167,3 +175,13 @@ def test_one_name_five_places(name: str) -> None:
 def test_every_file_of_commands_is_in_the_table() -> None:
     files = {path.stem for path in (ROOT / "twotower" / "commands").glob("*.py")} - {"__init__"}
     assert files == set(COMMANDS)
+
+
+def test_shapes_are_checked_while_the_tests_run() -> None:
+    import torch
+
+    from twotower.model.words import bag_sum
+
+    vectors, weights = torch.ones(3, 2), torch.ones(4)  # V is 3 here and 4 there
+    with pytest.raises(TypeCheckError, match="weights"):
+        bag_sum(vectors, weights, torch.zeros(1, dtype=torch.int64), torch.tensor([0, 1]))

@@ -12,7 +12,10 @@ TOWERS: Mapping[str, config.Tower] = {
     "mlp": config.MLPTower(hidden_dim=12, num_layers=1),
     "gru": config.GRUTower(hidden_dim=6),
 }
-LOSSES: Mapping[str, config.Loss] = {"contrastive": config.Contrastive(), "triplet": config.Triplet(hardest=False)}
+LOSSES: Mapping[str, config.Loss] = {
+    "contrastive": config.Contrastive(),
+    "triplet": config.Triplet(hardest=False),  # the hardest alone collapse towers this small
+}
 
 
 def write_beir(collection: Collection, folder: Path) -> Path:

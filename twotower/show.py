@@ -100,7 +100,7 @@ def grid(table: Grid, form: str) -> None:
         case "markdown":
             lines.insert(1, ["---"] * len(table.columns))
             cells = ("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-            result("\n".join([f"**{printable(table.heading)}**", "", *cells]))
+            result("\n".join([f"**{printable(table.heading)}**", "", *cells, ""]))  # "": the table ends there
         case _:
             _rich(printable(table.heading), lines, table.dim)
 

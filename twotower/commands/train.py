@@ -94,7 +94,7 @@ class Keeper:
         content["floors"] |= floors
         checkpoint.save(path, self.work.retriever, content)
         values = per_query(self.work, self.result)
-        sidecar.write_aside(sidecar.per_query_of(path), lambda file: np.savez(file, **values))
+        sidecar.write_aside(sidecar.per_query_of(path), lambda file: np.savez(file, **values))  # type: ignore[arg-type]
 
     def _say(self, progress: Progress) -> None:
         select, path = self.cfg.select, self.run.checkpoint

@@ -97,7 +97,7 @@ def _package(folder: Path, module: str) -> Iterator[Source]:
 
 
 def _below(folder: str, module: str) -> Iterator[Source]:
-    """As `_package`, for a folder that is one; searches look here too, so a file costs one look at the disk."""
+    """As `_package`, for a folder that is one; each search looks here, so a file costs one look at it."""
     with os.scandir(folder) as entries:
         listed = sorted(entries, key=lambda entry: entry.name)
     for entry in listed:

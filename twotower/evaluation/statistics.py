@@ -16,8 +16,10 @@ def intervals(
 ) -> dict[str, tuple[float, float]]:
     """95 % interval of each metric's mean: percentile bootstrap over queries (Efron, 1979).
 
-    The same drawn queries serve every metric. Raises ValueError when there are no queries.
+    The same drawn queries serve every metric. Raises ValueError when there are no metrics or no queries.
     """
+    if not per_query:
+        raise ValueError("intervals: got no metrics, want at least one")
     names = list(per_query)
     values = np.stack([per_query[name] for name in names], axis=1)
     queries = len(values)

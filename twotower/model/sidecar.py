@@ -163,6 +163,18 @@ def _compare(checkpoint: Path, content: Mapping[str, Any]) -> None:
         )
 
 
+def verified(checkpoint: Path, digest: str) -> dict[str, Any]:
+    """The sidecar; raises ValueError unless it is that of the file with the SHA-256 `digest`."""
+    content = read(checkpoint)
+    said = str((content.get("file") or {}).get("sha256"))
+    if said != digest:
+        raise ValueError(
+            f"{checkpoint}: SHA-256 {digest[:12]}, its sidecar says {said[:12]}: damaged or replaced; copy "
+            f"both again, or delete {sidecar_of(checkpoint).name}, which is then rebuilt"
+        )
+    return content
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:

@@ -1,1 +1,1 @@
-"""Exact search, the bundle of document vectors, and the searcher over both; nothing here imports torch."""
+"""Exact search, the bundle of document vectors, the searcher; with a bundle at hand nothing imports torch."""

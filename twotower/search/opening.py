@@ -47,25 +47,13 @@ def open_searcher(request: Request) -> Searcher:
     reader of the collection raises.
     """
     checkpoint = sidecar.sha256(request.checkpoint)
-    content = verified(request.checkpoint, checkpoint)
+    content = sidecar.verified(request.checkpoint, checkpoint)
     request = replace(request, load=cache(request.load))
     if isinstance(request.data, config.Stored):
         found = _stored(request, checkpoint, _own_data(request.checkpoint, content))
     else:
         found = _named(request, checkpoint)
     return _searcher(request, found)
-
-
-def verified(path: Path, checkpoint: str) -> dict[str, Any]:
-    """The sidecar; raises ValueError unless it is that of the file with the SHA-256 `checkpoint`."""
-    content = sidecar.read(path)
-    said = str(content.get("file", {}).get("sha256"))
-    if said != checkpoint:
-        raise ValueError(
-            f"{path}: SHA-256 {checkpoint[:12]}, its sidecar says {said[:12]}: damaged or replaced; copy "
-            f"both again, or delete {sidecar.sidecar_of(path).name}, which is then rebuilt"
-        )
-    return content
 
 
 def _own_data(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -110,7 +110,7 @@ class Stepper:
             self.optimizer.step()
             rate = self.schedule.get_last_lr()[0]
             self.schedule.step()
-        return sums.row("train") | {"learning_rate": rate} | self.objective.state()
+        return {**sums.row("train"), "learning_rate": float(rate), **self.objective.state()}
 
 
 def train(
@@ -195,11 +195,15 @@ def _dev_row(cfg: Train, setup: Setup, objective: Objective) -> dict[str, float]
 
 def _batches(cfg: Train, setup: Setup, epoch: int) -> Iterable[Batch]:
     """The epoch's batches, with a bar on a terminal."""
-    return tqdm(
-        setup.train.epoch(cfg.seed, epoch, batch_size=cfg.batch_size, random_negatives=cfg.random_negatives),
+    batches = setup.train.epoch(
+        cfg.seed, epoch, batch_size=cfg.batch_size, random_negatives=cfg.random_negatives
+    )
+    bar: Iterable[Batch] = tqdm(
+        batches,
         total=setup.train.batches(cfg.batch_size),
         desc=f"epoch {epoch}/{cfg.epochs}",
         unit="batch",
         leave=False,
         disable=None,  # silent where stderr is no terminal
     )
+    return bar

@@ -1,0 +1,74 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from twotower.data.collection import Collection
+from twotower.data.tokens import tokenise
+from twotower.evaluation import floor_cache, floors
+from twotower.evaluation.floor_cache import Floors
+from twotower.evaluation.protocol import Protocol
+from twotower.text.tokenize import Tokenizer
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which floors were computed."""
+    seen: list[str] = []
+    for name in ("chance", "bm25"):
+        original = getattr(floors, name)
+
+        def watched(*given: object, name: str = name, original: object = original, **more: object) -> object:
+            seen.append(name)
+            return original(*given, **more)  # type: ignore[operator]
+
+        monkeypatch.setattr(floors, name, watched)
+    return seen
+
+
+def scored(
+    collection: Collection, cache: Path, *, ks: tuple[int, ...] = (1, 10), pattern: str = ""
+) -> Floors:
+    protocol = Protocol.of(collection, "dev", min_grade=1, ks=ks)
+    tokens = tokenise(collection, Tokenizer(), cache)
+    return floor_cache.chance_and_bm25(
+        replace(protocol, tokenizer=pattern), tokens, collection.judgements("dev"), ks=ks, cache_dir=cache
+    )
+
+
+def test_floors_have_means_and_how_many_queries_made_them(tiny: Collection, tmp_path: Path) -> None:
+    found = scored(tiny, tmp_path)
+    assert set(found) == {"chance", "BM25"}
+    # ten queries with one relevant document of sixty each: success@1 is 1/60, success@10 is 10/60
+    assert found["chance"]["success_1"] == pytest.approx(1 / 60)
+    assert found["chance"]["success_10"] == pytest.approx(10 / 60)
+    assert (found["chance"]["queries"], found["BM25"]["judged"]) == (10, 10)
+    assert found["BM25"]["mrr_10"] > 0.5  # animal and place stand in query and document
+
+
+def test_floors_are_computed_once_for_a_protocol(
+    tiny: Collection, tmp_path: Path, counted: list[str]
+) -> None:
+    first = scored(tiny, tmp_path)
+    assert scored(tiny, tmp_path) == first
+    assert counted == ["chance", "bm25"]
+
+
+def test_other_cut_offs_and_another_tokenizer_are_computed_anew(
+    tiny: Collection, tmp_path: Path, counted: list[str]
+) -> None:
+    scored(tiny, tmp_path)
+    scored(tiny, tmp_path, ks=(1, 5))
+    scored(tiny, tmp_path, pattern="other")
+    assert counted == ["chance", "bm25"] * 3
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[1]", '{"chance": {}}', "\x00"])
+def test_a_damaged_entry_is_computed_anew(
+    damage: str, tiny: Collection, tmp_path: Path, counted: list[str]
+) -> None:
+    first = scored(tiny, tmp_path)
+    (file,) = (tmp_path / "floors").iterdir()
+    file.write_text(damage)
+    assert scored(tiny, tmp_path) == first
+    assert counted == ["chance", "bm25"] * 2

@@ -1,0 +1,130 @@
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from twotower.config import Contrastive, Docstrings, MLPTower, Optimizer, Scheduler, Train
+from twotower.training import optim
+
+
+class Towers(nn.Module):
+    """Parameters with the names that a model of ours has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(3, 2)
+        self.doc_words = nn.Embedding(3, 2)
+        self.query_tower = nn.Linear(2, 2)
+
+
+def knobs(**values: object) -> Train:
+    choices = {
+        "data": Docstrings(),
+        "query_tower": MLPTower(),
+        "doc_tower": MLPTower(),
+        "loss": Contrastive(),
+    }
+    return Train(**choices, **values)  # type: ignore[arg-type]
+
+
+def names_by_decay(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[float, set[str]]:
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {
+        group["weight_decay"]: {names[id(p)] for p in group["params"]} for group in optimizer.param_groups
+    }
+
+
+def rates(scheduler: Scheduler, steps: int, warmup: float) -> Iterator[float]:
+    cfg = knobs(scheduler=scheduler, warmup=warmup, learning_rate=1.0, optimizer=Optimizer.sgd)
+    optimizer = optim.build(cfg, nn.Linear(1, 1))
+    schedule = optim.schedule(cfg, optimizer, steps)
+    for _ in range(steps):
+        yield schedule.get_last_lr()[0]
+        optimizer.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize("optimizer", Optimizer)
+def test_the_towers_matrices_decay_and_neither_vectors_nor_words_do(optimizer: Optimizer) -> None:
+    model = Towers()
+    built = optim.build(knobs(weight_decay=0.5, optimizer=optimizer), model)
+    assert names_by_decay(built, model) == {
+        0.5: {"query_tower.weight"},
+        0.0: {"words.weight", "doc_words.weight", "query_tower.bias"},
+    }
+
+
+def test_the_knobs_reach_the_optimizer() -> None:
+    cfg = {"learning_rate": 0.02, "beta1": 0.8, "beta2": 0.9}
+    adamw = optim.build(knobs(**cfg, optimizer=Optimizer.adamw), Towers())
+    adam = optim.build(knobs(**cfg, optimizer=Optimizer.adam), Towers())
+    sgd = optim.build(knobs(**cfg, optimizer=Optimizer.sgd), Towers())
+    assert [type(one).__name__ for one in (adamw, adam, sgd)] == ["AdamW", "Adam", "SGD"]
+    for one in (adamw, adam):
+        assert {group["betas"] for group in one.param_groups} == {(0.8, 0.9)}
+    assert {group["momentum"] for group in sgd.param_groups} == {0.8}
+    assert {group["lr"] for one in (adamw, adam, sgd) for group in one.param_groups} == {0.02}
+
+
+def test_a_parameter_of_two_modules_is_optimised_once() -> None:
+    model = Towers()
+    built = optim.build(knobs(), model, model.query_tower, nn.Linear(1, 1))
+    assert sum(len(group["params"]) for group in built.param_groups) == 4 + 2
+
+
+def test_what_is_frozen_is_left_out() -> None:
+    model = Towers()
+    model.words.requires_grad_(False)
+    built = optim.build(knobs(), model)
+    assert sum(len(group["params"]) for group in built.param_groups) == 3
+
+
+def test_a_model_without_matrices_has_no_empty_group() -> None:
+    model = nn.LayerNorm(2)
+    assert len(optim.build(knobs(), model).param_groups) == 1
+
+
+def test_one_step_of_sgd_is_the_rate_times_the_gradient_and_the_decay() -> None:
+    model = nn.Linear(1, 1)
+    nn.init.constant_(model.weight, 2.0)
+    nn.init.constant_(model.bias, 2.0)
+    cfg = knobs(optimizer=Optimizer.sgd, learning_rate=0.1, weight_decay=0.5, beta1=0.0)
+    optimizer = optim.build(cfg, model)
+    model(torch.ones(1, 1)).sum().backward()  # both gradients are 1
+    optimizer.step()
+    assert model.weight.item() == pytest.approx(2 - 0.1 * (1 + 0.5 * 2))
+    assert model.bias.item() == pytest.approx(2 - 0.1 * 1)
+
+
+def test_the_rate_rises_linearly_then_follows_the_cosine() -> None:
+    # 8 steps, a quarter of them warm-up; then (1 + cos(pi * i / 6)) / 2 for i = 0 to 5
+    want = [0.5, 1.0] + [0.5 * (1 + math.cos(math.pi * i / 6)) for i in range(6)]
+    assert list(rates(Scheduler.cosine, 8, 0.25)) == pytest.approx(want)
+
+
+def test_a_linear_rate_falls_by_equal_steps() -> None:
+    assert list(rates(Scheduler.linear, 6, 1 / 3)) == pytest.approx([0.5, 1.0, 1.0, 0.75, 0.5, 0.25])
+
+
+def test_a_constant_rate_stays_after_warm_up() -> None:
+    assert list(rates(Scheduler.constant, 5, 0.4)) == pytest.approx([0.5, 1.0, 1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("scheduler", Scheduler)
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.99])
+@pytest.mark.parametrize("steps", [1, 2, 7, 100])
+def test_the_rate_is_never_zero_and_never_above_its_peak(
+    scheduler: Scheduler, warmup: float, steps: int
+) -> None:
+    seen = list(rates(scheduler, steps, warmup))
+    assert all(0 < rate <= 1 for rate in seen)
+    assert len(seen) == steps
+
+
+@pytest.mark.parametrize("scheduler", Scheduler)
+def test_a_step_beyond_the_last_is_no_error(scheduler: Scheduler) -> None:
+    course = optim.course(scheduler, steps=3, warmup=0)
+    assert 0 <= course(10) <= 1
+    assert 0 <= optim.course(scheduler, steps=0, warmup=0)(0) <= 1
