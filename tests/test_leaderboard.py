@@ -141,7 +141,7 @@ def test_the_table_shows_name_towers_metrics_and_cost(folder: Path, printed: Pri
     out, err = printed()
     line = next(line for line in out.splitlines() if "b-000000" in line)
     assert line.split() == [
-        "b-000000", "mlp/gru", "0.3000", "1.0000", "2.5", "1,000", "12.5", "2026-01-01", "00:00:00",
+        "b-000000", "mlp/gru", "0.3000", "1.0000", "2.5", "1,000", "12.5", "2026-01-01", "00:00",
     ]  # fmt: skip
     assert f"{PROTOCOL}, 540 queries" in out
     assert "3 checkpoints found, 3 with MRR@10" in err

@@ -154,3 +154,20 @@ def test_a_checkpoint_from_elsewhere_goes_by_its_file_name(tmp_path: Path) -> No
     (entry,) = names.listing(tmp_path).entries
     assert (entry.run, entry.created, entry.metrics, entry.protocol) == ("elsewhere", "", {}, None)
     assert names.find("elsewhere", tmp_path) == path
+
+
+def test_the_collection_and_split_that_are_asked_for_choose_the_protocol(tmp_path: Path) -> None:
+    source = {"kind": "beir", "path": "/data/a"}
+    here = put(tmp_path, "a-000000", 0.1, data={"source": {**source, "dev_share": 0.1}})
+    there = put(
+        tmp_path, "b-000000", 0.3, protocol=OTHER, data={"source": {"kind": "beir", "path": "/data/b"}}
+    )
+    assert names.find("@best", tmp_path, source=source) == here
+    assert names.find("@best", tmp_path, source={"kind": "beir", "path": "/data/b"}) == there
+    with pytest.raises(ValueError, match="2 protocols"):
+        names.find("@best", tmp_path, source={"kind": "beir", "path": "/data/c"}, split="dev")
+
+
+def test_where_one_protocol_stands_nothing_asked_for_leaves_a_checkpoint_out(tmp_path: Path) -> None:
+    path = put(tmp_path, "a-000000", 0.1, data={"source": {"kind": "docstrings", "packages": ["x"]}})
+    assert names.find("@best", tmp_path, source={"kind": "beir", "path": "/data"}, split="test") == path

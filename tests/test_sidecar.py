@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def test_processes_never_get_one_name(tmp_path: Path) -> None:
 
 def test_what_lies_beside_a_checkpoint_shares_its_name() -> None:
     folder = Path("checkpoints")
-    run = Run(folder, "first-3fa2b1", "20261121_220507")
+    run = Run(folder, "first-3fa2b1", datetime(2026, 11, 21, 22, 5, 7))
     assert run.checkpoint.name == NAME
     assert sidecar.sidecar_of(run.checkpoint) == folder / "training_history_first-3fa2b1_20261121_220507.json"
     assert sidecar.per_query_of(run.checkpoint) == folder / "per_query_first-3fa2b1_20261121_220507.npz"

@@ -115,15 +115,22 @@ def test_dropout_acts_in_training_alone():
 
 
 @pytest.mark.parametrize("pooling", config.Pooling)
-def test_a_gru_pools_the_states_of_each_text(pooling: config.Pooling):
-    tower, words = tower_of(config.GRUTower(hidden_dim=4, pooling=pooling))
+@pytest.mark.parametrize(("both", "layers"), [(True, 1), (True, 2), (False, 2)])
+def test_a_gru_is_pytorchs_over_each_text_alone(pooling: config.Pooling, both: bool, layers: int):
+    cfg = config.GRUTower(hidden_dim=4, pooling=pooling, bidirectional=both, num_layers=layers)
+    tower, words = tower_of(cfg)
+    reference = torch.nn.GRU(5, 4, layers, bidirectional=both)
+    for number, layer in enumerate(tower.layers):
+        for gru, suffix in zip(layer, ("", "_reverse"), strict=False):
+            for name, parameter in gru.named_parameters():
+                getattr(reference, name[:-1] + str(number) + suffix).data.copy_(parameter)
     texts = [[2, 3, 4], [5], [6, 7]]
 
     def pooled(text: list[int]) -> torch.Tensor:
-        states, last = tower.gru(torch.from_numpy(VECTORS[text])[:, None])
+        states, last = reference(torch.from_numpy(VECTORS[text])[:, None])
         match pooling:
             case config.Pooling.last:
-                return last.flatten()
+                return last[-(1 + both) :].flatten()
             case config.Pooling.mean:
                 return states[:, 0].mean(dim=0)
             case config.Pooling.max:
@@ -131,6 +138,14 @@ def test_a_gru_pools_the_states_of_each_text(pooling: config.Pooling):
 
     wanted = torch.stack([F.normalize(tower.project(pooled(text)), dim=0) for text in texts])
     torch.testing.assert_close(embed(tower, words, texts), wanted.detach(), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("cfg", [*MLPS[:2], *GRUS[:3]])
+def test_an_empty_text_gives_a_finite_vector(cfg: config.Tower):
+    tower, words = tower_of(cfg)
+
+    assert embed(tower, words, [[], [3, 4]]).isfinite().all()
+    assert embed(tower, words, [[]]).isfinite().all()
 
 
 def test_a_gru_reads_words_in_their_order():

@@ -9,7 +9,7 @@ import numpy as np
 
 from twotower import show
 from twotower.config import Evaluate, Stored, TableFormat
-from twotower.data import reader
+from twotower.data import reader, stamps
 from twotower.data.collection import Collection
 from twotower.data.tokens import CollectionTokens, tokenise
 from twotower.evaluation import floor_cache, names
@@ -37,7 +37,9 @@ class Outcome:
 
 def run(cfg: Evaluate) -> int:
     """Print the metrics of one checkpoint, with 95 % intervals over queries, beside the floors."""
-    path = names.find(cfg.checkpoint, Path(cfg.checkpoint_dir))
+    path = names.find(
+        cfg.checkpoint, Path(cfg.checkpoint_dir), source=stamps.source_of(cfg.data), split=cfg.split
+    )
     loaded = checkpoint.load(path, machine.device_of(cfg.device))
     collection = collection_of(cfg, loaded)
     outcome = score(cfg, loaded, collection)

@@ -82,7 +82,7 @@ def _cells(row: Row, metrics: list[str], verbose: bool) -> list[str]:
         f"{cost['checkpoint_mb']:.1f}" if "checkpoint_mb" in cost else "",
         f"{cost['parameters']:,}" if "parameters" in cost else "",
         f"{cost['seconds']:.1f}" if "seconds" in cost else "",
-        _text(more, "created").replace("T", " "),
+        _text(more, "created")[:16].replace("T", " "),
         _text(more, "sweep"),
     ]
     return [*cells, _text(more, "epoch"), _text(more, "history")] if verbose else cells

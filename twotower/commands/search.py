@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from twotower import show
 from twotower.config import AnswerFormat, Search
+from twotower.data import stamps
 from twotower.evaluation import names
 from twotower.search import exact, searcher
 from twotower.search.opening import Request, open_searcher
@@ -19,7 +20,7 @@ def run(cfg: Search, query: str | None = None) -> int:
     """Answer `query`, or one query after another from standard input."""
     if query is not None:
         searcher.check(query)
-    path = names.find(cfg.checkpoint, Path(cfg.checkpoint_dir))
+    path = names.find(cfg.checkpoint, Path(cfg.checkpoint_dir), source=stamps.source_of(cfg.data))
     request = Request(path, cfg.data, Path(cfg.cache_dir), lambda: _loaded(path, cfg), show.talk)
     opened = open_searcher(request)
     k = fitted(cfg.k, opened)

@@ -4,7 +4,7 @@ A sidecar that cannot be read is not an error here: `listing` says which and why
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +58,12 @@ class Entry:
         self.metrics, self.floors, self.protocol  # noqa: B018  - read for their errors
         return self
 
+    def fits(self, *, source: Mapping[str, Any] | None = None, split: str = "") -> bool:
+        """Whether it was measured on the collection read from `source`, and on `split`; left out, any."""
+        own = self.part("data").get("source") or {}
+        same = all(own.get(key) == value for key, value in (source or {}).items())
+        return same and (not split or (self.protocol is not None and self.protocol.split == split))
+
     def place(self, metric: str) -> tuple[float, str, str]:
         """Sorts entries best first; of equals the earlier run."""
         return -self.metrics[metric], self.created, self.run
@@ -103,8 +109,11 @@ def listing(folder: Path) -> Listing:
     return Listing(folder, entries, problems)
 
 
-def find(name: str, folder: Path) -> Path:
+def find(name: str, folder: Path, *, source: Mapping[str, Any] | None = None, split: str = "") -> Path:
     """The checkpoint file that `name` means.
+
+    Where `@best` would compare several protocols, those of the collection read from `source` and of `split`
+    are chosen among, if there are any.
 
     Raises:
         FileNotFoundError: no such file, run or folder, or no checkpoint to choose from.
@@ -120,7 +129,24 @@ def find(name: str, folder: Path) -> Path:
         )
     if name == "@latest":
         return max(found.entries, key=lambda entry: (entry.created, entry.path.name)).path
-    return _best(canonical("mrr_10" if name == "@best" else name[1:]), name, found)
+    metric = canonical("mrr_10" if name == "@best" else name[1:])
+    scored = [entry for entry in found.entries if metric in entry.metrics and entry.protocol]
+    if not scored:
+        raise FileNotFoundError(f"checkpoint={name}: no checkpoint in {folder} has {metric}")
+    for wanted in ({"source": source} if source else {}, {"split": split} if split else {}):
+        if len(_protocols(scored)) > 1:
+            scored = [entry for entry in scored if entry.fits(**wanted)] or scored
+    if len(protocols := _protocols(scored)) > 1:
+        titles = "; ".join(label(protocol) for protocol in protocols.values())
+        raise ValueError(
+            f"checkpoint={name}: {len(protocols)} protocols, whose numbers do not compare: {titles}; "
+            "name a run, or say data=..."
+        )
+    return min(scored, key=lambda entry: entry.place(metric)).path
+
+
+def _protocols(entries: Iterable[Entry]) -> dict[str, Protocol]:
+    return {entry.protocol.key: entry.protocol for entry in entries if entry.protocol}
 
 
 def _by_path(name: str, folder: Path) -> Path:
@@ -141,16 +167,3 @@ def _by_path(name: str, folder: Path) -> Path:
     if not matches:
         raise FileNotFoundError(f"checkpoint: {name}: no such file, and no run of that name in {folder}")
     return matches[0].path
-
-
-def _best(metric: str, name: str, found: Listing) -> Path:
-    scored = [entry for entry in found.entries if metric in entry.metrics and entry.protocol]
-    if not scored:
-        raise FileNotFoundError(f"checkpoint={name}: no checkpoint in {found.folder} has {metric}")
-    protocols = {entry.protocol.key: entry.protocol for entry in scored if entry.protocol}
-    if len(protocols) > 1:
-        names = "; ".join(label(protocol) for protocol in protocols.values())
-        raise ValueError(
-            f"checkpoint={name}: {len(protocols)} protocols, whose numbers do not compare: {names}; name one"
-        )
-    return min(scored, key=lambda entry: entry.place(metric)).path

@@ -32,7 +32,12 @@ class Run:
 
     folder: Path
     name: str
-    stamp: str
+    began: datetime
+
+    @property
+    def stamp(self) -> str:
+        """When it began, for file names."""
+        return self.began.strftime("%Y%m%d_%H%M%S")
 
     @property
     def checkpoint(self) -> Path:
@@ -52,7 +57,7 @@ def reserve(folder: Path, name: str) -> Run:
     """
     check_name(name)
     while True:
-        run = Run(folder, f"{name}-{secrets.token_hex(3)}", datetime.now().strftime("%Y%m%d_%H%M%S"))
+        run = Run(folder, f"{name}-{secrets.token_hex(3)}", datetime.now())
         run.scratch.parent.mkdir(parents=True, exist_ok=True)
         try:
             run.scratch.mkdir()

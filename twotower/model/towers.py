@@ -1,7 +1,7 @@
 """The towers: texts as word ids to unit vectors.
 
     MLP   ids, offsets -> weighted sum, normalised -> Linear -> x + act(Linear x) -> Linear -> normalised
-    GRU   ids, offsets -> packed word vectors -> GRU -> pooled states -> Linear -> normalised
+    GRU   ids, offsets -> word vectors -> GRU -> pooled states -> Linear -> normalised
 
 Towers normalise, nobody else does. Every tower reads the word table that it is handed.
 """
@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from twotower import config
 from twotower.model.words import WordTable, bag_sum
@@ -71,54 +70,68 @@ class MLPTower(nn.Module):
 
 
 class GRUTower(nn.Module):
-    """Gated recurrent units (Cho et al., 2014) over the word vectors; the states are pooled to one vector."""
+    """Gated recurrent units (Cho et al., 2014) over the word vectors; the states are pooled to one vector.
+
+    Texts of like length are read together, padded behind; the reader from the end gets each text turned
+    round without its padding, so that padding reaches no state that counts. PyTorch's packed sequences give
+    the same vectors, but on the CPU their backward pass fills a gradient of the whole batch at every place: a
+    step of 1,024 pairs of msmarco then takes 60 s instead of 4.
+    """
 
     def __init__(self, cfg: config.GRUTower, word_dim: int, dim: int) -> None:
         super().__init__()
         self.pooling = cfg.pooling
-        self.gru = nn.GRU(
-            word_dim,
-            cfg.hidden_dim,
-            cfg.num_layers,
-            bidirectional=cfg.bidirectional,
-            dropout=cfg.dropout if cfg.num_layers > 1 else 0.0,  # PyTorch's lies between layers alone
+        directions = 1 + cfg.bidirectional
+        width = cfg.hidden_dim * directions
+        self.layers = nn.ModuleList(
+            nn.ModuleList(nn.GRU(before, cfg.hidden_dim, batch_first=True) for _ in range(directions))
+            for before in [word_dim, *[width] * (cfg.num_layers - 1)]
         )
         self.dropout = nn.Dropout(cfg.dropout)
-        self.project = nn.Linear(cfg.hidden_dim * (1 + cfg.bidirectional), dim)
+        self.project = nn.Linear(width, dim)
 
     def forward(
         self, words: WordTable, ids: Int[Tensor, " n"], offsets: Int[Tensor, " bounds"]
     ) -> Float[Tensor, "B D"]:
-        """Unit vectors of B texts, none of which may be empty."""
+        """Unit vectors of B texts; an empty one counts as one word of padding."""
         texts, lengths = _padded(ids, offsets)
-        order = lengths.argsort(descending=True, stable=True)
-        pieces = order.split(len(order) if ids.is_cuda else PIECE)
-        packs = [_pack(texts[rows, : int(lengths[rows[0]])], lengths[rows]) for rows in pieces]
+        order = lengths.argsort(stable=True)
+        pieces = order.split(PIECE)
+        longest = [int(lengths[rows[-1]]) for rows in pieces]
+        parts = [texts[rows, :places] for rows, places in zip(pieces, longest, strict=True)]
         # one look-up for all, so that the word table gets one gradient
-        vectors = words(torch.cat([pack.data for pack in packs])).split([len(pack.data) for pack in packs])
-        pooled = [self._read(pack, part) for pack, part in zip(packs, vectors, strict=True)]
+        vectors = torch.split(
+            words(torch.cat([part.flatten() for part in parts])), [p.numel() for p in parts]
+        )
+        pooled = [
+            self._read(part.reshape(len(rows), -1, part.shape[1]), lengths[rows])
+            for part, rows in zip(vectors, pieces, strict=True)
+        ]
         in_order = torch.cat(pooled)[order.argsort()]
         return F.normalize(self.project(self.dropout(in_order)))
 
-    def _read(self, pack: PackedSequence, vectors: Float[Tensor, "n E"]) -> Float[Tensor, "b H"]:
-        """Run over one piece, and pool its states to one vector a text."""
-        states, last = self.gru(pack._replace(data=vectors))
-        owners = _owners(pack.batch_sizes).to(vectors.device)
-        shape = int(pack.batch_sizes[0]), states.data.shape[1]
+    def _read(self, x: Float[Tensor, "b L E"], lengths: Int[Tensor, " b"]) -> Float[Tensor, "b H"]:
+        """Run over one piece, layer by layer, and pool the states to one vector a text."""
+        places = torch.arange(x.shape[1], device=x.device)
+        inside = places < lengths[:, None]
+        turned = torch.where(inside, lengths[:, None] - 1 - places, places)
+        for number, layer in enumerate(self.layers):
+            x = self.dropout(x) if number else x
+            forward, *backward = layer.children()
+            states = [forward(x)[0], *(_turn(gru(_turn(x, turned))[0], turned) for gru in backward)]
+            x = torch.cat(states, dim=2)
         match self.pooling:
             case config.Pooling.last:
-                return last[-(1 + self.gru.bidirectional) :].transpose(0, 1).reshape(shape)
+                ends = states[0][torch.arange(len(x), device=x.device), lengths - 1]
+                return torch.cat([ends, *(state[:, 0] for state in states[1:])], dim=1)
             case config.Pooling.mean:
-                sums = vectors.new_zeros(shape).index_add(0, owners, states.data)
-                return sums / torch.bincount(owners)[:, None]
+                return (x * inside[:, :, None]).sum(dim=1) / lengths[:, None]
             case config.Pooling.max:
-                lowest = vectors.new_full(shape, -torch.inf)
-                return lowest.scatter_reduce(0, owners[:, None].expand_as(states.data), states.data, "amax")
+                return x.masked_fill(~inside[:, :, None], -torch.inf).amax(dim=1)
 
 
 PIECE = 128
-"""Texts of like length that a GRU reads at a time on the CPU, where its backward pass takes time that grows with
-the words of a piece times its longest text: without pieces 60 s a step instead of 2."""
+"""Texts of like length that a GRU reads at a time."""
 SMALL = 0.01
 """Factor of the residual layers' first weights."""
 
@@ -147,23 +160,15 @@ def _activation(kind: config.Activation) -> nn.Module:
 def _padded(
     ids: Int[Tensor, " n"], offsets: Int[Tensor, " bounds"]
 ) -> tuple[Int[Tensor, "B L"], Int[Tensor, " B"]]:
-    """Ids with padding behind, and lengths."""
+    """Ids with padding behind, and lengths; an empty text becomes one word of padding."""
     lengths = offsets.diff()
     inside = torch.arange(int(lengths.max()), device=ids.device) < lengths[:, None]
-    texts = torch.zeros(inside.shape, dtype=ids.dtype, device=ids.device)
-    texts[inside] = ids
-    return texts, lengths
+    texts = torch.zeros(len(lengths), max(1, inside.shape[1]), dtype=ids.dtype, device=ids.device)
+    texts[:, : inside.shape[1]][inside] = ids
+    return texts, lengths.clamp(min=1)
 
 
-def _pack(texts: Int[Tensor, "b L"], lengths: Int[Tensor, " b"]) -> PackedSequence:
-    """Ids by place, without the padding; the longest text stands first."""
-    return pack_padded_sequence(texts, lengths.cpu(), batch_first=True)  # packing wants lengths on the CPU
-
-
-def _owners(batch_sizes: Int[Tensor, " L"]) -> Int[Tensor, " n"]:
-    """Row of each packed word: place after place, the first texts that reach that far.
-
-    >>> _owners(torch.tensor([3, 1])).tolist()
-    [0, 1, 2, 0]
-    """
-    return torch.cat([torch.arange(int(size)) for size in batch_sizes])
+def _turn(x: Float[Tensor, "b L H"], turned: Int[Tensor, "b L"]) -> Float[Tensor, "b L H"]:
+    """Each text's words in the order of `turned`."""
+    rows = torch.arange(len(x), device=x.device)[:, None] * x.shape[1] + turned
+    return x.flatten(0, 1).index_select(0, rows.flatten()).view_as(x)

@@ -4,7 +4,6 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
-from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ def record(
     untrained = {name: progress.history[0][name] for name in result.metrics}
     return {
         "run": run.name,
-        "created": datetime.strptime(run.stamp, "%Y%m%d_%H%M%S").isoformat(),
+        "created": run.began.isoformat(timespec="milliseconds"),
         "history_file": sidecar_of(run.checkpoint).name,
         "training_stats": {
             "config": knobs.plain(cfg),
