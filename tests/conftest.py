@@ -11,6 +11,7 @@ from jaxtyping import install_import_hook
 
 os.environ["WANDB_MODE"] = "disabled"
 os.environ["WANDB_ERROR_REPORTING"] = "false"
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before anything imports torch
 for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):  # they change what is printed
     os.environ.pop(name, None)
 

@@ -38,7 +38,7 @@ def names_by_decay(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[f
 
 def rates(scheduler: Scheduler, steps: int, warmup: float) -> Iterator[float]:
     cfg = knobs(scheduler=scheduler, warmup=warmup, learning_rate=1.0, optimizer=Optimizer.sgd)
-    optimizer = optim.build(cfg, nn.Linear(1, 1))
+    optimizer = optim.build(cfg, {}, nn.Linear(1, 1))
     schedule = optim.schedule(cfg, optimizer, steps)
     for _ in range(steps):
         yield schedule.get_last_lr()[0]
@@ -49,7 +49,7 @@ def rates(scheduler: Scheduler, steps: int, warmup: float) -> Iterator[float]:
 @pytest.mark.parametrize("optimizer", Optimizer)
 def test_the_towers_matrices_decay_and_neither_vectors_nor_words_do(optimizer: Optimizer) -> None:
     model = Towers()
-    built = optim.build(knobs(weight_decay=0.5, optimizer=optimizer), model)
+    built = optim.build(knobs(weight_decay=0.5, optimizer=optimizer), {}, model)
     assert names_by_decay(built, model) == {
         0.5: {"query_tower.weight"},
         0.0: {"words.weight", "doc_words.weight", "query_tower.bias"},
@@ -58,9 +58,9 @@ def test_the_towers_matrices_decay_and_neither_vectors_nor_words_do(optimizer: O
 
 def test_the_knobs_reach_the_optimizer() -> None:
     cfg = {"learning_rate": 0.02, "beta1": 0.8, "beta2": 0.9}
-    adamw = optim.build(knobs(**cfg, optimizer=Optimizer.adamw), Towers())
-    adam = optim.build(knobs(**cfg, optimizer=Optimizer.adam), Towers())
-    sgd = optim.build(knobs(**cfg, optimizer=Optimizer.sgd), Towers())
+    adamw = optim.build(knobs(**cfg, optimizer=Optimizer.adamw), {}, Towers())
+    adam = optim.build(knobs(**cfg, optimizer=Optimizer.adam), {}, Towers())
+    sgd = optim.build(knobs(**cfg, optimizer=Optimizer.sgd), {}, Towers())
     assert [type(one).__name__ for one in (adamw, adam, sgd)] == ["AdamW", "Adam", "SGD"]
     for one in (adamw, adam):
         assert {group["betas"] for group in one.param_groups} == {(0.8, 0.9)}
@@ -68,22 +68,30 @@ def test_the_knobs_reach_the_optimizer() -> None:
     assert {group["lr"] for one in (adamw, adam, sgd) for group in one.param_groups} == {0.02}
 
 
+def test_a_rate_multiplies_the_learning_rate_of_its_parameter_alone() -> None:
+    model = Towers()
+    built = optim.build(knobs(learning_rate=0.5), {"words.weight": 10.0}, model)
+    rates = {id(p): group["lr"] for group in built.param_groups for p in group["params"]}
+    assert rates[id(model.words.weight)] == 5.0
+    assert {rates[id(p)] for p in (model.doc_words.weight, *model.query_tower.parameters())} == {0.5}
+
+
 def test_a_parameter_of_two_modules_is_optimised_once() -> None:
     model = Towers()
-    built = optim.build(knobs(), model, model.query_tower, nn.Linear(1, 1))
+    built = optim.build(knobs(), {}, model, model.query_tower, nn.Linear(1, 1))
     assert sum(len(group["params"]) for group in built.param_groups) == 4 + 2
 
 
 def test_what_is_frozen_is_left_out() -> None:
     model = Towers()
     model.words.requires_grad_(False)
-    built = optim.build(knobs(), model)
+    built = optim.build(knobs(), {}, model)
     assert sum(len(group["params"]) for group in built.param_groups) == 3
 
 
 def test_a_model_without_matrices_has_no_empty_group() -> None:
     model = nn.LayerNorm(2)
-    assert len(optim.build(knobs(), model).param_groups) == 1
+    assert len(optim.build(knobs(), {}, model).param_groups) == 1
 
 
 def test_one_step_of_sgd_is_the_rate_times_the_gradient_and_the_decay() -> None:
@@ -91,7 +99,7 @@ def test_one_step_of_sgd_is_the_rate_times_the_gradient_and_the_decay() -> None:
     nn.init.constant_(model.weight, 2.0)
     nn.init.constant_(model.bias, 2.0)
     cfg = knobs(optimizer=Optimizer.sgd, learning_rate=0.1, weight_decay=0.5, beta1=0.0)
-    optimizer = optim.build(cfg, model)
+    optimizer = optim.build(cfg, {}, model)
     model(torch.ones(1, 1)).sum().backward()  # both gradients are 1
     optimizer.step()
     assert model.weight.item() == pytest.approx(2 - 0.1 * (1 + 0.5 * 2))

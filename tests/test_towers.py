@@ -127,7 +127,7 @@ def test_a_gru_is_pytorchs_over_each_text_alone(pooling: config.Pooling, both: b
     texts = [[2, 3, 4], [5], [6, 7]]
 
     def pooled(text: list[int]) -> torch.Tensor:
-        states, last = reference(torch.from_numpy(VECTORS[text])[:, None])
+        states, last = reference(torch.from_numpy(IDF[text, None] * VECTORS[text])[:, None])
         match pooling:
             case config.Pooling.last:
                 return last[-(1 + both) :].flatten()

@@ -16,7 +16,8 @@ from twotower.training import loop
 
 KEYS = {
     "model_state_dict", "embedding_matrix", "word_to_index", "index_to_word", "model_config",
-    "training_stats", "epoch", "eval_results", "wandb_run_id", "format", "protocol", "data", "cost", "environment", "probe",
+    "training_stats", "epoch", "eval_results", "wandb_run_id", "format", "protocol", "data", "cost",
+    "environment", "probe",
 }  # fmt: skip
 
 
@@ -50,7 +51,6 @@ def test_every_pair_of_towers_learns_with_every_loss(
     last = stats["training_stats"][-1]
     assert last["train_loss"] < last["train_loss_chance"]
     assert last["train_accuracy"] > 3 * last["train_accuracy_chance"]
-    assert stats["evaluation_stats"][-1]["dev_loss"] < stats["evaluation_stats"][0]["dev_loss"]
 
 
 def test_a_checkpoint_opens_as_plain_data_and_has_every_key(folder: Path, tmp_path: Path) -> None:

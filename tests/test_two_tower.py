@@ -100,3 +100,13 @@ def test_a_model_of_the_same_shape_takes_the_state(changes: dict[str, object]):
 def test_idf_of_another_vocabulary_is_refused():
     with pytest.raises(ValueError, match="idf: 3 words, want 12"):
         TwoTower(SHAPE, VECTORS, IDF[:3])
+
+
+def test_words_learn_faster_than_an_mlps_layers():
+    model = model_of(query_tower=replace(MLP, rate=0.2), doc_tower=replace(GRU, rate=3.0), share_words=False)
+    rates = model.rates(10.0)
+
+    assert list(rates) == [name for name, _ in model.named_parameters()]
+    assert rates["words.vectors"] == rates["doc_words.vectors"] == rates["doc_tower.word_weights"] == 10
+    assert rates["query_tower.layers.0.weight"] == 0.2
+    assert rates["doc_tower.project.bias"] == 3

@@ -104,6 +104,8 @@ def _run(words: list[str]) -> int:
 
 def _limit(threads: int) -> None:
     """Hold every library to `threads`; they read these names once, when they are first imported."""
+    # waiting threads that spin slow a step three to fifteen times where anything else runs beside it
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if threads:
         for name in ("OMP", "OPENBLAS", "MKL"):
             os.environ[f"{name}_NUM_THREADS"] = str(threads)

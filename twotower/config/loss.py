@@ -14,7 +14,7 @@ class Loss:
 class Contrastive(Loss):
     """InfoNCE: softmax over the batch's documents (van den Oord et al., 2018)."""
 
-    temperature: float = knob(0.05, above=0, at_most=10)
+    temperature: float = knob(0.1, above=0, at_most=10)
     """Scores are divided by this; smaller is sharper. Where it is learned, this is its start."""
     learn_temperature: bool = True
     """Learn the temperature, kept between 0.01 and 1 (CLIP: Radford et al., 2021)."""

@@ -30,12 +30,18 @@ class Tower:
     """Width of the hidden layers, in units."""
     dropout: float = knob(0.0, at_least=0, below=1)
     """Share of units dropped while training."""
+    rate: float = knob(1.0, above=0)
+    """Learning rate of the layers, as a multiple of `learning_rate`; words have their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MLPTower(Tower):
     """Weighted sum of word vectors, normalised, then a multi-layer perceptron."""
 
+    hidden_dim: int = knob(256, at_least=1)
+    """Width of the hidden layers, in units."""
+    rate: float = knob(0.1, above=0)
+    """Learning rate of the layers, as a multiple of `learning_rate`; words have their own."""
     num_layers: int = knob(1, at_least=0)
     """Hidden layers; 0 leaves one linear map."""
     activation: Activation = Activation.gelu
@@ -48,7 +54,7 @@ class MLPTower(Tower):
 class GRUTower(Tower):
     """Gated recurrent units over the word vectors."""
 
-    hidden_dim: int = knob(256, at_least=1)
+    hidden_dim: int = knob(128, at_least=1)
     """Width of the recurrent state, in units, for each direction."""
     num_layers: int = knob(1, at_least=1)
     """Recurrent layers."""

@@ -87,16 +87,18 @@ class Train:
     # loss and negatives
     loss: Loss = MISSING
     """Loss: contrastive, triplet."""
-    random_negatives: int = knob(1024, at_least=0)
+    random_negatives: int = knob(256, at_least=0)
     """Documents drawn from the corpus for each batch, as further negatives."""
 
     # optimisation
     epochs: int = knob(10, at_least=0)
     """Passes over the training pairs; 0 keeps the untrained towers."""
-    batch_size: int = knob(1024, at_least=1)
+    batch_size: int = knob(128, at_least=1)
     """Pairs a step."""
-    learning_rate: float = knob(1e-3, above=0)
+    learning_rate: float = knob(1e-3, above=0, at_most=1e3)
     """Peak step size of the optimizer."""
+    word_rate: float = knob(10.0, above=0)
+    """Learning rate of word vectors and word weights, as a multiple of `learning_rate`."""
     optimizer: Optimizer = Optimizer.adamw
     """Optimizer: adamw, adam, sgd."""
     weight_decay: float = knob(0.0, at_least=0)

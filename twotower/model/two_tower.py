@@ -19,9 +19,6 @@ from twotower.model import towers
 from twotower.model.towers import MLPTower
 from twotower.model.words import WordTable
 
-WORD_PARAMETERS = ("words.vectors", "doc_words.vectors", "query_tower.word_weights", "doc_tower.word_weights")
-"""Parameters with one row a word, of which a batch holds few; they train best at a higher learning rate."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
@@ -91,6 +88,18 @@ class TwoTower(nn.Module):
                 table.vectors.requires_grad_(trained)
                 if not trained:
                     table.vectors.grad = None
+
+    def rates(self, words: float) -> dict[str, float]:
+        """Learning rate of each parameter by its name, as a multiple of the run's.
+
+        It is `words` for what has one row a word, vectors and weights: few batches hold a word, and its row
+        must move in those.
+        """
+        layers = {"query_tower": self.form.query_tower.rate, "doc_tower": self.form.doc_tower.rate}
+        return {
+            name: words if name.endswith((".vectors", ".word_weights")) else layers[name.split(".")[0]]
+            for name, _ in self.named_parameters()
+        }
 
     def numpy_query_tower(self) -> dict[str, NDArray[Any]]:
         """The arrays of `twotower.search.numpy_tower.NumpyMLP`; empty for a query tower of another kind."""

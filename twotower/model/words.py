@@ -29,10 +29,14 @@ class WordTable(nn.Module):
         super().__init__()
         self.vectors = nn.Parameter(torch.from_numpy(np.array(vectors, dtype=np.float32)))
 
-    def forward(self, ids: Int[Tensor, " n"]) -> Float[Tensor, "n E"]:
-        """The vector of each token."""
-        offsets = torch.arange(len(ids) + 1, device=ids.device)
-        weights = torch.ones(len(self.vectors), device=ids.device)
+    def forward(self, ids: Int[Tensor, " n"], weights: Float[Tensor, " V"]) -> Float[Tensor, "n E"]:
+        """The vector of each token, times its word's weight."""
+        return self.bags(ids, torch.arange(len(ids) + 1, device=ids.device), weights)
+
+    def bags(
+        self, ids: Int[Tensor, " n"], offsets: Int[Tensor, " bounds"], weights: Float[Tensor, " V"]
+    ) -> Float[Tensor, "B E"]:
+        """The weighted sum of each text's vectors."""
         return bag_sum(self.vectors, weights, ids, offsets)
 
 
@@ -75,17 +79,17 @@ class _BagSum(torch.autograd.Function):
 
 
 def idf(docs: Ragged, vocabulary: int) -> NDArray[np.float32]:
-    """Inverse document frequency of each word, ln((N + 1) / (df + 1)) + 1, (vocabulary,).
+    """Inverse document frequency of each word, log10(1 + N / (1 + df)), (vocabulary,).
 
-    Words that no document holds get the largest value; scikit-learn's smoothed form.
+    It is never 0, and largest for words that no document holds.
 
     >>> idf(Ragged.of([[2, 3, 3], [2]]), 5).astype(float).round(3).tolist()
-    [2.099, 2.099, 1.0, 1.405, 2.099]
+    [0.477, 0.477, 0.222, 0.301, 0.477]
     """
     owner = np.repeat(np.arange(len(docs), dtype=np.int64), docs.lengths)
     words = np.unique(owner * vocabulary + docs.ids) % vocabulary
     frequency = np.bincount(words, minlength=vocabulary)
-    return (np.log((len(docs) + 1) / (frequency + 1)) + 1).astype(np.float32)
+    return np.log10(1 + len(docs) / (1 + frequency)).astype(np.float32)
 
 
 def tensors(texts: Ragged, device: torch.device) -> Bags:

@@ -89,28 +89,31 @@ class Stepper:
     objective: Objective
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR
-    grad_clip: float
+    cfg: Train
 
     def epoch(self, batches: Iterable[Batch]) -> dict[str, float]:
         """One pass over the pairs; raises FloatingPointError when the loss is no longer finite."""
         self.model.train()
-        sums = Sums()
-        rate = self.schedule.get_last_lr()[0]
+        sums, rate = Sums(), self.rate()
         for batch in batches:
             loss = sums.add(self.objective, *scored(self.model, batch))
             if not math.isfinite(loss.item()):
                 raise FloatingPointError(
-                    f"the loss became {loss.item()} at learning rate {rate:.2g}; lower learning_rate"
+                    f"the loss became {loss.item()} at learning rate {self.rate():.2g}; lower learning_rate"
                 )
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            if self.grad_clip:
+            if self.cfg.grad_clip:
                 parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-                torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)
+                torch.nn.utils.clip_grad_norm_(parameters, self.cfg.grad_clip)
             self.optimizer.step()
-            rate = self.schedule.get_last_lr()[0]
+            rate = self.rate()
             self.schedule.step()
-        return {**sums.row("train"), "learning_rate": float(rate), **self.objective.state()}
+        return {**sums.row("train"), "learning_rate": rate, **self.objective.state()}
+
+    def rate(self) -> float:
+        """The learning rate of the next step, before the groups' own multiples."""
+        return float(self.cfg.learning_rate * self.schedule.get_last_lr()[0] / self.schedule.base_lrs[0])
 
 
 def train(
@@ -130,9 +133,9 @@ def train(
     """
     model = setup.retriever.two_tower
     objective = losses.build(cfg.loss).to(next(model.parameters()).device)
-    optimizer = optim.build(cfg, model, objective)
+    optimizer = optim.build(cfg, model.rates(cfg.word_rate), model, objective)
     schedule = optim.schedule(cfg, optimizer, cfg.epochs * setup.train.batches(cfg.batch_size))
-    stepper = Stepper(model, objective, optimizer, schedule, cfg.grad_clip)
+    stepper = Stepper(model, objective, optimizer, schedule, cfg)
     for epoch in range(cfg.epochs + 1):
         row: dict[str, Any] = {"epoch": epoch}
         result = None

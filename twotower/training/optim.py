@@ -1,7 +1,7 @@
 """Optimizer and learning-rate schedule from their knobs."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
@@ -10,25 +10,30 @@ from torch.optim.lr_scheduler import LambdaLR
 from twotower.config import Optimizer, Scheduler, Train
 
 
-def build(cfg: Train, *modules: nn.Module) -> torch.optim.Optimizer:
-    """One optimizer over all trainable parameters; matrices decay, vectors and word tables do not."""
+def build(cfg: Train, rates: Mapping[str, float], *modules: nn.Module) -> torch.optim.Optimizer:
+    """One optimizer over all trainable parameters; `rates` multiply the learning rate, 1 if left out.
+
+    The towers' matrices decay; vectors, and word tables, of which a batch holds few rows, do not.
+    """
     named = {
         id(p): (name, p) for module in modules for name, p in module.named_parameters() if p.requires_grad
     }
-    decayed = [
-        p for name, p in named.values() if p.ndim > 1 and not name.startswith(("words.", "doc_words."))
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in named.values():
+        decays = parameter.ndim > 1 and not name.startswith(("words.", "doc_words."))
+        groups.setdefault((rates.get(name, 1.0), cfg.weight_decay if decays else 0.0), []).append(parameter)
+    settings = [
+        {"params": parameters, "lr": cfg.learning_rate * rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
     ]
-    chosen = {id(p) for p in decayed}
-    others = [p for _, p in named.values() if id(p) not in chosen]
-    groups = [{"params": decayed, "weight_decay": cfg.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    groups = [group for group in groups if group["params"]]
+    fused = all(parameter.device.type in ("cpu", "cuda") for _, parameter in named.values())
     match cfg.optimizer:
         case Optimizer.adamw:
-            return torch.optim.AdamW(groups, lr=cfg.learning_rate, betas=(cfg.beta1, cfg.beta2))
+            return torch.optim.AdamW(settings, betas=(cfg.beta1, cfg.beta2), fused=fused)
         case Optimizer.adam:
-            return torch.optim.Adam(groups, lr=cfg.learning_rate, betas=(cfg.beta1, cfg.beta2))
+            return torch.optim.Adam(settings, betas=(cfg.beta1, cfg.beta2), fused=fused)
         case Optimizer.sgd:
-            return torch.optim.SGD(groups, lr=cfg.learning_rate, momentum=cfg.beta1)
+            return torch.optim.SGD(settings, momentum=cfg.beta1, fused=fused)
 
 
 def schedule(cfg: Train, optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
