@@ -36,14 +36,15 @@ def run(cfg: Train) -> int:
     new = sidecar.reserve(Path(cfg.checkpoint_dir), cfg.name)
     show.talk(f"run {new.name}")
     keeper = Keeper(cfg, work, new, tracking.start(cfg, new.name, new.scratch, knobs.plain(cfg)))
-    progress = Progress()
+    progress, whole = Progress(), False
     try:
         loop.train(cfg, work, progress, log=keeper.log, save=keeper.save)
+        whole = True
     except (KeyboardInterrupt, FloatingPointError) as error:
         progress.stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-        keeper.close(progress, whole=False)
         raise
-    keeper.close(progress, whole=True)
+    finally:
+        keeper.close(progress, whole=whole)
     return 0
 
 

@@ -11,6 +11,7 @@ def settle(seed: int, threads: int) -> None:
     """One seed decides the run; algorithms are deterministic on every device."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only so
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
     torch.manual_seed(seed)
     if threads:
         torch.set_num_threads(threads)
