@@ -194,3 +194,12 @@ def test_questions_from_a_pipe_are_read_without_a_prompt() -> None:
         check=True,
     )
     assert (done.stdout, done.stderr) == ("['read a file', '', 'x']\n", "")
+
+
+@pytest.mark.parametrize(("columns", "kept"), [(60, "a b c"), (30, "a b"), (20, "a")])
+def test_a_narrow_terminal_leaves_out_the_columns_that_can_be_spared(columns: int, kept: str) -> None:
+    code = "show.grid(Grid('h', ['a', 'b', 'c'], [['first', '1' * 9, '2' * 9]], spare=['c', 'b']), 'table')"
+    lines = on_a_terminal(code, columns=columns, NO_COLOR="1").splitlines()
+    assert any(line.split() == kept.split() for line in lines)
+    said = [line for line in lines if "left out for want of width" in line]
+    assert bool(said) == (kept != "a b c")

@@ -13,6 +13,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -22,12 +23,16 @@ _BOUNDLESS = 100_000
 
 @dataclass(frozen=True)
 class Grid:
-    """A table ready to be shown: a heading, column names, cells, and which rows are floors."""
+    """A table ready to be shown: a heading, column names, cells, and which rows are floors.
+
+    `spare` names the columns that a narrow terminal leaves out, the first first.
+    """
 
     heading: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     dim: Sequence[bool] = field(default_factory=list)
+    spare: Sequence[str] = ()
 
 
 def prepare() -> None:
@@ -102,11 +107,30 @@ def grid(table: Grid, form: str) -> None:
             cells = ("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
             result("\n".join([f"**{printable(table.heading)}**", "", *cells, ""]))  # "": the table ends there
         case _:
-            _rich(printable(table.heading), lines, table.dim)
+            _rich(printable(table.heading), lines, table.dim, table.spare)
 
 
-def _rich(heading: str, lines: Sequence[Sequence[str]], dim: Sequence[bool]) -> None:
-    """Only the first column folds; a table that is piped, or too wide even so, is not cut."""
+def _rich(heading: str, lines: list[list[str]], dim: Sequence[bool], spare: Sequence[str]) -> None:
+    """Only the first column folds; a table that is piped, or too wide even without `spare`, is not cut."""
+    console = _console(sys.stdout)
+    left_out: list[str] = []
+    shown, needed = _table(console, lines, dim)
+    for name in spare:
+        if not console.is_terminal or needed.minimum <= console.width:
+            break
+        place = lines[0].index(name)
+        left_out += [name] if any(line[place] for line in lines[1:]) else []
+        lines = [line[:place] + line[place + 1 :] for line in lines]
+        shown, needed = _table(console, lines, dim)
+    console.width = max(console.width, needed.minimum) if console.is_terminal else needed.maximum
+    console.print(Text(heading, style="bold"))
+    console.print(shown)
+    if left_out:
+        talk(f"left out for want of width: {', '.join(left_out)}; a wider terminal or format=csv shows them")
+
+
+def _table(console: Console, lines: list[list[str]], dim: Sequence[bool]) -> tuple[Table, Measurement]:
+    """The table, and the widths that it can take."""
     shown = Table(box=box.SIMPLE_HEAD)
     first, *others = lines[0]
     shown.add_column(Text(first), overflow="fold", min_width=min(12, max(len(line[0]) for line in lines)))
@@ -114,11 +138,7 @@ def _rich(heading: str, lines: Sequence[Sequence[str]], dim: Sequence[bool]) -> 
         shown.add_column(Text(name), justify="right", no_wrap=True)
     for number, row in enumerate(lines[1:]):
         shown.add_row(*map(Text, row), style="dim" if dim and dim[number] else None)
-    console = _console(sys.stdout)
-    needed = console.measure(shown, options=console.options.update(width=_BOUNDLESS))
-    console.width = max(console.width, needed.minimum) if console.is_terminal else needed.maximum
-    console.print(Text(heading, style="bold"))
-    console.print(shown)
+    return shown, console.measure(shown, options=console.options.update(width=_BOUNDLESS))
 
 
 def hits(rows: Sequence[Mapping[str, Any]], footer: str) -> None:

@@ -125,6 +125,9 @@ def _grid(run_name: str, outcome: Outcome) -> show.Grid:
         *([floor, *(f"{means[name]:.4f}" for name in columns)] for floor, means in outcome.floors.items()),
     ]
     heading = f"{outcome.protocol}, {result.judged} of {result.queries} queries, {outcome.protocol.key}"
-    return show.Grid(
-        heading, ["name", *map(shown, columns)], rows, [False, True, *[True] * len(outcome.floors)]
-    )
+    spare = [
+        shown(name) for name in ("success_1", "map_100", "recall_5", "recall_1", "recall_100", "ndcg_10")
+    ]
+    titles = ["name", *map(shown, columns)]
+    dim = [False, True, *[True] * len(outcome.floors)]
+    return show.Grid(heading, titles, rows, dim, spare=[name for name in spare if name in titles])

@@ -70,7 +70,9 @@ def _grid(group: Group, metric: str, verbose: bool) -> show.Grid:
         columns += ["epoch", "history"]
     heading = f"{group.protocol}, {group.judged} queries, protocol {group.protocol.key}"
     rows = [_cells(row, metrics, verbose) for row in group.rows]
-    return show.Grid(heading, columns, rows, [row.kind == "floor" for row in group.rows])
+    spare = [shown(name) for name in ("recall_5", "recall_1", "recall_100") if name != metric]
+    floors = [row.kind == "floor" for row in group.rows]
+    return show.Grid(heading, columns, rows, floors, spare=["sweep", "parameters", "when", "MB", *spare])
 
 
 def _cells(row: Row, metrics: list[str], verbose: bool) -> list[str]:
