@@ -3,12 +3,13 @@
 Texts are taken by length, in chunks of bounded size; the vectors come back in the texts' own order.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from twotower.model.two_tower import TwoTower
 from twotower.model.words import tensors
@@ -35,11 +36,19 @@ def _encode(model: TwoTower, embed: Callable[[Tensor, Tensor], Tensor], texts: R
     model.eval()
     try:
         with torch.inference_mode():
-            for rows in chunks(texts.lengths, CHUNK):
+            for rows in _bar(chunks(texts.lengths, CHUNK), texts):
                 vectors[rows] = embed(*tensors(texts.take(rows), device)).cpu().numpy()
     finally:
         model.train(training)
     return vectors
+
+
+def _bar(parts: Iterable[Rows], texts: Ragged) -> Iterator[Rows]:
+    """The same chunks, with a bar on a terminal where they take longer than two seconds."""
+    with tqdm(total=len(texts), desc="encoding", unit="text", delay=2, leave=False, disable=None) as bar:
+        for rows in parts:
+            yield rows
+            bar.update(len(rows))
 
 
 def chunks(lengths: Rows, size: int) -> Iterator[Rows]:
