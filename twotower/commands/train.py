@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from twotower import knobs, show
-from twotower.config import Train
+from twotower.config import GRUTower, Train
 from twotower.evaluation import floor_cache
 from twotower.evaluation.evaluate import Result
 from twotower.evaluation.metrics import shown
@@ -24,8 +24,9 @@ from twotower.training.tracking import Tracker
 
 def run(cfg: Train) -> int:
     """Train; the exit code is 0 unless an error says otherwise."""
-    machine.settle(cfg.seed, cfg.threads)
     cfg = setup.settled(cfg)
+    recurrent = any(isinstance(tower, GRUTower) for tower in (cfg.query_tower, cfg.doc_tower))
+    machine.settle(cfg.seed, cfg.threads or int(recurrent))  # many small products, slower on two threads
     device = machine.device_of(cfg.device)
     sidecar.check_name(cfg.name)
     work = setup.build(cfg)

@@ -54,11 +54,11 @@ class MLPTower(Tower):
 class GRUTower(Tower):
     """Gated recurrent units over the word vectors."""
 
-    hidden_dim: int = knob(128, at_least=1)
+    hidden_dim: int = knob(64, at_least=1)
     """Width of the recurrent state, in units, for each direction."""
     num_layers: int = knob(1, at_least=1)
     """Recurrent layers."""
-    bidirectional: bool = True
+    bidirectional: bool = False
     """Read the text from both ends."""
     pooling: Pooling = Pooling.mean
     """States to one vector: last, mean, max."""

@@ -133,7 +133,7 @@ class GRUTower(nn.Module):
                 return x.masked_fill(~inside[:, :, None], -torch.inf).amax(dim=1)
 
 
-PIECE = 64
+PIECE = 128
 """Texts of like length that a GRU reads at a time."""
 SMALL = 0.01
 """Factor of the residual layers' first weights."""
