@@ -144,6 +144,6 @@ class Train:
     device: Device = Device.auto
     """Where to compute: auto, cpu, cuda, mps."""
     threads: int = knob(0, at_least=0)
-    """CPU threads; 0 is one for recurrent towers, which gain nothing from more, else the libraries' choice."""
+    """CPU threads; 0 is one for recurrent towers (more gain nothing), else the libraries' own."""
     num_workers: int = knob(0, at_least=0)
     """Accepted from older sweeps and without effect: batches are array slices, no process is needed."""
