@@ -17,9 +17,9 @@ demo: .venv/ready
 	$(BIN)/twotower train name=demo
 	$(BIN)/twotower evaluate checkpoint=@latest split=test
 	$(BIN)/twotower leaderboard
-	$(BIN)/twotower search "read a csv file" k=3
-	$(BIN)/twotower search "how to stop a thread until another one is done" k=3
-	$(BIN)/twotower search "multiply two matrices" k=3
+	$(BIN)/twotower search "wait until another thread is done" k=3
+	$(BIN)/twotower search "random numbers from a normal distribution" k=3
+	$(BIN)/twotower search "compress data" k=3
 
 test: .venv/ready
 	$(BIN)/python -m pytest
