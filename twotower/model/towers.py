@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from twotower import config
+from twotower.model.recurrence import states_of
 from twotower.model.words import WordTable
 
 Tower = nn.Module
@@ -120,8 +121,11 @@ class GRUTower(nn.Module):
         turned = torch.where(inside, lengths[:, None] - 1 - places, places)
         for number, layer in enumerate(self.layers):
             x = self.dropout(x) if number else x
-            forward, *backward = layer.children()
-            states = [forward(x)[0], *(_turn(gru(_turn(x, turned))[0], turned) for gru in backward)]
+            forward, *backward = (gru for gru in layer.children() if isinstance(gru, nn.GRU))
+            states = [
+                states_of(forward, x),
+                *(_turn(states_of(gru, _turn(x, turned)), turned) for gru in backward),
+            ]
             x = torch.cat(states, dim=2)
         match self.pooling:
             case config.Pooling.last:
@@ -133,7 +137,7 @@ class GRUTower(nn.Module):
                 return x.masked_fill(~inside[:, :, None], -torch.inf).amax(dim=1)
 
 
-PIECE = 128
+PIECE = 64
 """Texts of like length that a GRU reads at a time."""
 SMALL = 0.01
 """Factor of the residual layers' first weights."""
