@@ -1,6 +1,7 @@
 """What the tests share: shapes checked at run time, no tracking, a small collection, the command line."""
 
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -78,3 +79,24 @@ def command(workplace: Path) -> Command:
         )
 
     return run
+
+
+def terminal(code: str, env: Mapping[str, str], *, timeout: float, cwd: Path | None = None) -> str:
+    """What a Python process writes to a terminal, its input too, until it ends well."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=cwd, env=env, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    parts = []
+    while True:
+        try:
+            part = os.read(ours, 65_536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not part:
+            break
+        parts.append(part)
+    assert process.wait(timeout=timeout) == 0, b"".join(parts).decode()
+    os.close(ours)
+    return b"".join(parts).decode().replace("\r\n", "\n")

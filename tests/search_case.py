@@ -16,6 +16,7 @@ from twotower.model.checkpoint import Loaded
 from twotower.model.retriever import Retriever
 from twotower.model.two_tower import Shape, TwoTower
 from twotower.search.opening import Request
+from twotower.text.ragged import Ragged
 from twotower.text.tokenize import Tokenizer
 from twotower.text.vocabulary import SPECIAL, Vocab
 
@@ -99,3 +100,14 @@ class Case:
             load=changes.get("load", self.load),
             say=self.said.append,
         )
+
+
+WORDS = ("csv", "file", "matrix")
+
+
+def encode(ids: Ragged) -> np.ndarray:
+    """One axis a word of `WORDS`, the unknown one included, normalised: cosines can be worked out by hand."""
+    counts = np.zeros((len(ids), len(SPECIAL) + len(WORDS)), dtype=np.float32)
+    for row in range(len(ids)):
+        np.add.at(counts[row], ids[row], 1.0)
+    return counts / np.linalg.norm(counts, axis=1, keepdims=True)

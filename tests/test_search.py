@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from search_case import Case
+from search_case import WORDS, Case, encode
 
 from twotower import cli, config
 from twotower.commands import search
@@ -20,16 +19,7 @@ from twotower.search.searcher import Searcher
 from twotower.text.ragged import Ragged
 from twotower.text.vocabulary import SPECIAL, Vocab
 
-WORDS = ("csv", "file", "matrix")
 TEXTS = ("csv", "csv file", "matrix \x1b[31mred\x1b[0m")
-
-
-def encode(ids: Ragged) -> np.ndarray:
-    """One axis a word, normalised; the unknown word is an axis too."""
-    counts = np.zeros((len(ids), 2 + len(WORDS)), dtype=np.float32)
-    for row in range(len(ids)):
-        np.add.at(counts[row], ids[row], 1.0)
-    return counts / np.linalg.norm(counts, axis=1, keepdims=True)
 
 
 def searcher() -> Searcher:

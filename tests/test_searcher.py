@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from search_case import WORDS, encode
 
 from twotower import config
 from twotower.search import exact
@@ -13,16 +14,7 @@ from twotower.search.searcher import Searcher, check
 from twotower.text.ragged import Ragged
 from twotower.text.vocabulary import SPECIAL, Vocab
 
-WORDS = ("csv", "file", "matrix")
 TEXTS = {"d1": "csv", "d2": "csv file", "d3": "matrix", "d4": "csv file"}
-
-
-def encode(ids: Ragged) -> np.ndarray:
-    """One axis a word, the unknown one included, normalised: cosines can be worked out by hand."""
-    counts = np.zeros((len(ids), 2 + len(WORDS)), dtype=np.float32)
-    for row in range(len(ids)):
-        np.add.at(counts[row], ids[row], 1.0)
-    return counts / np.linalg.norm(counts, axis=1, keepdims=True)
 
 
 def build() -> Searcher:

@@ -43,8 +43,8 @@ def test_tied_towers_are_recorded_alike(folder: Path, tmp_path: Path) -> None:
 
 
 def test_default_cut_offs_are_clipped_and_typed_ones_are_not() -> None:
-    assert setup.fitted(setup.DEFAULT_KS, "mrr_10", 12) == [1, 3, 5, 10]
-    assert setup.fitted(setup.DEFAULT_KS, "mrr_10", 4) == [1, 3, 10]
+    assert setup.fitted(config.CUT_OFFS, "mrr_10", 12) == [1, 3, 5, 10]
+    assert setup.fitted(config.CUT_OFFS, "mrr_10", 4) == [1, 3, 10]
     assert setup.fitted([1, 12], "mrr_1", 12) == [1, 12]
     with pytest.raises(ValueError, match="k: got 13, want at most 12"):
         setup.fitted([1, 13], "mrr_1", 12)
@@ -52,7 +52,7 @@ def test_default_cut_offs_are_clipped_and_typed_ones_are_not() -> None:
 
 def test_the_default_of_k_is_that_of_the_knobs() -> None:
     kinds = (config.Train, config.Evaluate)
-    assert all(kind.__dataclass_fields__["k"].default_factory() == setup.DEFAULT_KS for kind in kinds)  # type: ignore[misc]
+    assert all(kind.__dataclass_fields__["k"].default_factory() == list(config.CUT_OFFS) for kind in kinds)  # type: ignore[misc]
 
 
 def test_a_split_without_a_relevant_document_is_named(folder: Path, tmp_path: Path) -> None:

@@ -2,13 +2,12 @@ import csv
 import io
 import json
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import Callable
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, terminal
 
 from twotower import show
 from twotower.show import Grid
@@ -37,27 +36,9 @@ def shown(capsys: pytest.CaptureFixture[str]) -> Shown:
 
 def on_a_terminal(code: str, columns: int = 80, **env: str) -> str:
     """What `code` writes to a terminal."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"from twotower import show; from twotower.show import Grid; {code}"],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": str(columns), "TERM": "xterm", **env},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    parts = []
-    while True:
-        try:
-            part = os.read(ours, 65_536)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not part:
-            break
-        parts.append(part)
-    assert process.wait(timeout=30) == 0
-    os.close(ours)
-    return b"".join(parts).decode().replace("\r\n", "\n")
+    code = f"from twotower import show; from twotower.show import Grid; {code}"
+    settings = {"PYTHONPATH": str(ROOT), "COLUMNS": str(columns), "TERM": "xterm", **env}
+    return terminal(code, {**os.environ, **settings}, timeout=30)
 
 
 def test_a_result_goes_to_stdout_and_talk_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

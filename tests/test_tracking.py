@@ -1,8 +1,6 @@
 import json
 import os
-import pty
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, terminal
 
 from twotower.config import Contrastive, Docstrings, MLPTower, Tracking, Train
 from twotower.training import tracking
@@ -286,32 +284,12 @@ def tracked(folder: Path, between: str = "", **env: str) -> Outcome:
             "https_proxy": url,
             "no_proxy": "",
         }
-        text = on_a_terminal(PROGRAM.replace("BETWEEN", between), work, {**clean, **env})
+        text = terminal(PROGRAM.replace("BETWEEN", between), {**clean, **env}, cwd=work, timeout=60)
         server.close()
     last = (
         text.strip().splitlines()[-1] if '{"id"' not in text else text[text.index('{"id"') :].splitlines()[0]
     )
     return Outcome(text, json.loads(last)["id"], home, work, scratch, len(connections))
-
-
-def on_a_terminal(code: str, work: Path, env: dict[str, str]) -> str:
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=work, env=env, stdin=theirs, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    parts = []
-    while True:
-        try:
-            part = os.read(ours, 65_536)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not part:
-            break
-        parts.append(part)
-    assert process.wait(timeout=60) == 0, b"".join(parts).decode()
-    os.close(ours)
-    return b"".join(parts).decode().replace("\r\n", "\n")
 
 
 def files(folder: Path) -> list[str]:

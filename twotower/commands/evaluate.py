@@ -10,7 +10,7 @@ import numpy as np
 from twotower import show
 from twotower.config import Evaluate, Stored, TableFormat
 from twotower.data import reader, stamps
-from twotower.data.collection import Collection
+from twotower.data.collection import Collection, Judgements
 from twotower.data.tokens import CollectionTokens, tokenise
 from twotower.evaluation import floor_cache, names
 from twotower.evaluation.evaluate import Result, evaluate
@@ -91,15 +91,14 @@ def score(cfg: Evaluate, loaded: Loaded, collection: Collection) -> Outcome:
         chunk=cfg.chunk,
     )
     spread = intervals(result.per_query, np.random.default_rng(0))
-    return Outcome(stated, result, spread, _floors(cfg, stated, tokens, collection, ks))
+    return Outcome(stated, result, spread, _floors(cfg, stated, tokens, judgements, ks))
 
 
 def _floors(
-    cfg: Evaluate, stated: Protocol, tokens: CollectionTokens, collection: Collection, ks: list[int]
+    cfg: Evaluate, stated: Protocol, tokens: CollectionTokens, judgements: Judgements, ks: list[int]
 ) -> Mapping[str, Mapping[str, float]]:
     if not cfg.floors:
         return {}
-    judgements = collection.judgements(cfg.split)
     return floor_cache.chance_and_bm25(stated, tokens, judgements, ks=ks, cache_dir=Path(cfg.cache_dir))
 
 

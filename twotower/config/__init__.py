@@ -7,7 +7,7 @@
 from twotower.config.data import Beir, Data, Docstrings, Stored
 from twotower.config.evaluate import Candidates, Evaluate
 from twotower.config.groups import GROUPS
-from twotower.config.knobs import Bounds, knob
+from twotower.config.knobs import CUT_OFFS, Bounds, knob
 from twotower.config.leaderboard import Leaderboard, TableFormat
 from twotower.config.loss import Contrastive, Loss, Triplet
 from twotower.config.search import AnswerFormat, Search
@@ -15,6 +15,7 @@ from twotower.config.tower import Activation, GRUTower, MLPTower, Pooling, Tower
 from twotower.config.train import Device, Optimizer, Scheduler, Tracking, Train
 
 __all__ = [
+    "CUT_OFFS",
     "GROUPS",
     "Activation",
     "AnswerFormat",

@@ -6,7 +6,7 @@ from enum import StrEnum
 from omegaconf import MISSING
 
 from twotower.config.data import Data
-from twotower.config.knobs import knob
+from twotower.config.knobs import CUT_OFFS, knob
 from twotower.config.leaderboard import TableFormat
 from twotower.config.train import Device
 
@@ -31,7 +31,7 @@ class Evaluate:
     """Split of the qrels."""
     candidates: Candidates = Candidates.full
     """What is ranked: full (the whole corpus)."""
-    k: list[int] = knob([1, 3, 5, 10, 20, 50, 100], at_least=1)
+    k: list[int] = knob(list(CUT_OFFS), at_least=1)
     """Cut-offs of the metrics, in ranks."""
     min_grade: int = knob(1, at_least=1)
     """Grade from which a judged document is relevant."""

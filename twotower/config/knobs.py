@@ -42,6 +42,10 @@ class Bounds:
         )
 
 
+CUT_OFFS = (1, 3, 5, 10, 20, 50, 100)
+"""The default of `k` wherever metrics have cut-offs, in ranks."""
+
+
 def knob(default: Any, **bounds: float) -> Any:
     """A dataclass field with a default and `Bounds`; a list's bounds hold for each of its items."""
     metadata = {"bounds": Bounds(**bounds)}

@@ -6,7 +6,7 @@ from enum import StrEnum
 from omegaconf import MISSING
 
 from twotower.config.data import Data
-from twotower.config.knobs import knob
+from twotower.config.knobs import CUT_OFFS, knob
 from twotower.config.loss import Loss
 from twotower.config.tower import Tower
 
@@ -121,7 +121,7 @@ class Train:
     # evaluation
     select: str = "mrr_10"
     """Metric on dev by which the best epoch is kept."""
-    k: list[int] = knob([1, 3, 5, 10, 20, 50, 100], at_least=1)
+    k: list[int] = knob(list(CUT_OFFS), at_least=1)
     """Cut-offs of the metrics, in ranks."""
     eval_every_epoch: bool = True
     """Evaluate after every epoch; otherwise only after the last."""

@@ -4,6 +4,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache  # the run's code is what was there when it was imported, and git takes a while
 def _commit() -> dict[str, Any]:
     """Commit and dirty flag; both None outside a source tree of this project."""
     tree = Path(twotower.__file__).resolve().parents[1]

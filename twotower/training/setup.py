@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from twotower import knobs
-from twotower.config import Train
+from twotower.config import CUT_OFFS, Train
 from twotower.data import reader
 from twotower.data.batches import TrainingPairs
 from twotower.data.collection import Collection, Judgements, hold_out_dev
@@ -25,9 +25,6 @@ from twotower.text.ragged import Ragged
 from twotower.text.tokenize import Tokenizer, warn_unsegmented
 from twotower.text.vectors import WordVectors
 from twotower.text.vocabulary import Vocab
-
-DEFAULT_KS = [1, 3, 5, 10, 20, 50, 100]
-"""The default of `k`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ def build(cfg: Train) -> Setup:
     docs = vocab.encode(tokens.docs, cfg.max_doc_words)
     two_tower = TwoTower.build(cfg, words.matrix, idf(docs, len(vocab)))
     retriever = Retriever(two_tower, vocab, tokenizer, cfg.max_query_words, cfg.max_doc_words)
-    judgements = collection.judgements("dev")
+    train, dev = (collection.judgements(split) for split in ("train", "dev"))
     return Setup(
         collection=collection,
         tokens=tokens,
@@ -74,9 +71,9 @@ def build(cfg: Train) -> Setup:
         words=words,
         queries=queries,
         docs=docs,
-        train=_pairs(cfg, collection, "train", queries, docs),
-        dev=_pairs(cfg, collection, "dev", queries, docs),
-        judgements=judgements,
+        train=_pairs(f"{collection.name}, split train", train, queries, docs, cfg.min_grade),
+        dev=_pairs(f"{collection.name}, split dev", dev, queries, docs, cfg.min_grade),
+        judgements=dev,
         protocol=stated_protocol(collection, "dev", retriever, ks=cfg.k, min_grade=cfg.min_grade),
         held_out=collection is not read,
     )
@@ -103,7 +100,7 @@ def fitted(ks: Sequence[int], select: str, documents: int) -> list[int]:
     Raises ValueError for a typed k beyond the corpus.
     """
     over = [k for k in ks if k > documents]
-    if over and list(ks) != DEFAULT_KS:
+    if over and tuple(ks) != CUT_OFFS:
         raise ValueError(f"k: got {max(over)}, want at most {documents}, the documents of the corpus")
     return [k for k in ks if k <= documents or select.endswith(f"_{k}")]
 
@@ -120,11 +117,13 @@ def settled(cfg: Train) -> Train:
     return replace(cfg, select=select, doc_tower=cfg.query_tower if cfg.tied else cfg.doc_tower)
 
 
-def _pairs(cfg: Train, collection: Collection, split: str, queries: Ragged, docs: Ragged) -> TrainingPairs:
+def _pairs(
+    where: str, judgements: Judgements, queries: Ragged, docs: Ragged, min_grade: int
+) -> TrainingPairs:
     try:
-        return TrainingPairs.build(collection.judgements(split), queries, docs, min_grade=cfg.min_grade)
+        return TrainingPairs.build(judgements, queries, docs, min_grade=min_grade)
     except ValueError as error:
-        raise ValueError(f"{collection.name}, split {split}: {error}") from None
+        raise ValueError(f"{where}: {error}") from None
 
 
 def _vocab(cfg: Train, tokenizer: Tokenizer, counts: dict[str, int]) -> Vocab:
