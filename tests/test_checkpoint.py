@@ -41,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("tower", ["mlp", "gru"])
+@pytest.mark.parametrize("tower", TOWERS)
 def test_a_saved_model_gives_the_same_vectors(tmp_path: Path, tower: str, tied: bool, share: bool) -> None:
     model = retriever(TOWERS[tower], tied=tied, share=share)
     checkpoint.save(tmp_path / "a.pt", model, {})
@@ -51,7 +51,7 @@ def test_a_saved_model_gives_the_same_vectors(tmp_path: Path, tower: str, tied: 
     assert again.vocab.words == model.vocab.words
 
 
-@pytest.mark.parametrize("tower", ["mlp", "gru"])
+@pytest.mark.parametrize("tower", TOWERS)
 def test_a_text_alone_and_in_a_batch_gives_the_same_vector(tower: str) -> None:
     model = retriever(TOWERS[tower])
     together = model.encode_docs(TEXTS)

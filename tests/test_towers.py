@@ -25,6 +25,13 @@ GRUS = [
     config.GRUTower(hidden_dim=4, bidirectional=both, num_layers=layers, pooling=pooling)
     for both, layers in ((True, 1), (False, 2))
     for pooling in config.Pooling
+] + [
+    config.GRUTower(hidden_dim=4, cell=cell, bidirectional=both, num_layers=2, pooling=pooling)
+    for cell, both, pooling in (
+        (config.Cell.lstm, True, config.Pooling.last),
+        (config.Cell.lstm, False, config.Pooling.attention),
+        (config.Cell.rnn, True, config.Pooling.max),
+    )
 ]
 EVERY = [*MLPS, *GRUS]
 TEXTS = st.lists(st.lists(st.integers(1, 11), min_size=1, max_size=7), min_size=1, max_size=6)
@@ -114,15 +121,25 @@ def test_dropout_acts_in_training_alone():
     assert not torch.equal(tower(words, ids, offsets), tower(words, ids, offsets))
 
 
+REFERENCES = {
+    config.Cell.gru: torch.nn.GRU,
+    config.Cell.lstm: torch.nn.LSTM,
+    config.Cell.rnn: torch.nn.RNN,
+}
+
+
+@pytest.mark.parametrize("cell", config.Cell)
 @pytest.mark.parametrize("pooling", config.Pooling)
 @pytest.mark.parametrize(("both", "layers"), [(True, 1), (True, 2), (False, 2)])
-def test_a_gru_is_pytorchs_over_each_text_alone(pooling: config.Pooling, both: bool, layers: int):
-    cfg = config.GRUTower(hidden_dim=4, pooling=pooling, bidirectional=both, num_layers=layers)
+def test_a_recurrent_tower_is_pytorchs_over_each_text_alone(
+    cell: config.Cell, pooling: config.Pooling, both: bool, layers: int
+):
+    cfg = config.GRUTower(hidden_dim=4, cell=cell, pooling=pooling, bidirectional=both, num_layers=layers)
     tower, words = tower_of(cfg)
-    reference = torch.nn.GRU(5, 4, layers, bidirectional=both)
+    reference = REFERENCES[cell](5, 4, layers, bidirectional=both)
     for number, layer in enumerate(tower.layers):
-        for gru, suffix in zip(layer, ("", "_reverse"), strict=False):
-            for name, parameter in gru.named_parameters():
+        for one, suffix in zip(layer, ("", "_reverse"), strict=False):
+            for name, parameter in one.named_parameters():
                 getattr(reference, name[:-1] + str(number) + suffix).data.copy_(parameter)
     texts = [[2, 3, 4], [5], [6, 7]]
 
@@ -130,8 +147,9 @@ def test_a_gru_is_pytorchs_over_each_text_alone(pooling: config.Pooling, both: b
         states, last = reference(torch.from_numpy(IDF[text, None] * VECTORS[text])[:, None])
         match pooling:
             case config.Pooling.last:
-                return last[-(1 + both) :].flatten()
-            case config.Pooling.mean:
+                hidden = last[0] if cell is config.Cell.lstm else last
+                return hidden[-(1 + both) :].flatten()
+            case config.Pooling.mean | config.Pooling.attention:  # what attention starts as
                 return states[:, 0].mean(dim=0)
             case config.Pooling.max:
                 return states[:, 0].amax(dim=0)
@@ -140,7 +158,7 @@ def test_a_gru_is_pytorchs_over_each_text_alone(pooling: config.Pooling, both: b
     torch.testing.assert_close(embed(tower, words, texts), wanted.detach(), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("cfg", [*MLPS[:2], *GRUS[:3]])
+@pytest.mark.parametrize("cfg", [*MLPS[:2], *GRUS[:4], *GRUS[-3:]])
 def test_an_empty_text_gives_a_finite_vector(cfg: config.Tower):
     tower, words = tower_of(cfg)
 
@@ -148,8 +166,9 @@ def test_an_empty_text_gives_a_finite_vector(cfg: config.Tower):
     assert embed(tower, words, [[]]).isfinite().all()
 
 
-def test_a_gru_reads_words_in_their_order():
-    tower, words = tower_of(config.GRUTower(hidden_dim=4))
+@pytest.mark.parametrize("cell", config.Cell)
+def test_a_recurrent_tower_reads_words_in_their_order(cell: config.Cell):
+    tower, words = tower_of(config.GRUTower(hidden_dim=4, cell=cell))
     one, other = embed(tower, words, [[2, 3, 4], [4, 3, 2]])
 
     assert not torch.allclose(one, other, atol=1e-4)

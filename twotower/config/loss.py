@@ -1,8 +1,23 @@
-"""The losses: `loss=contrastive|triplet`, both over one score matrix and its mask of known positives."""
+"""The losses: `loss=contrastive|triplet|margin`, all over one score matrix and its masks."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from twotower.config.knobs import knob
+
+
+class Distance(StrEnum):
+    """How far a query and a document lie apart."""
+
+    cosine = "cosine"
+    l2 = "l2"
+
+
+class Negatives(StrEnum):
+    """Which documents of a batch are pushed away."""
+
+    batch = "batch"
+    given = "given"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +39,21 @@ class Contrastive(Loss):
 
 @dataclass(frozen=True, kw_only=True)
 class Triplet(Loss):
-    """Hinge on the margin between a positive's and a negative's cosine."""
+    """Hinge on the margin between a positive's and a negative's closeness to the query."""
 
     margin: float = knob(0.2, above=0, at_most=2)
-    """By how much a positive must outscore a negative, in cosine."""
+    """By how much a positive must be closer than a negative, in units of `distance`."""
     hardest: bool = True
     """Only the highest-scoring negative of each query counts; otherwise all that violate the margin."""
+    distance: Distance = Distance.cosine
+    """What the margin is measured in: cosine, l2 (of unit vectors, 0 to 2)."""
+    negatives: Negatives = Negatives.batch
+    """Documents pushed away: batch (all that are not known to be relevant), given (judged not relevant)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margin(Loss):
+    """Judged pairs alone: positives to cosine 1, given negatives down to the margin."""
+
+    margin: float = knob(0.5, at_least=-1, at_most=1)
+    """Cosine from which on a given negative is pushed away."""

@@ -14,12 +14,21 @@ class Activation(StrEnum):
     tanh = "tanh"
 
 
+class Cell(StrEnum):
+    """What a recurrent tower computes at each word."""
+
+    gru = "gru"
+    lstm = "lstm"
+    rnn = "rnn"
+
+
 class Pooling(StrEnum):
     """How a recurrent tower's states become one vector."""
 
     last = "last"
     mean = "mean"
     max = "max"
+    attention = "attention"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +61,15 @@ class MLPTower(Tower):
 
 @dataclass(frozen=True, kw_only=True)
 class GRUTower(Tower):
-    """Gated recurrent units over the word vectors."""
+    """Recurrent cells over the word vectors: gated recurrent units unless `cell` says otherwise."""
 
     hidden_dim: int = knob(64, at_least=1)
     """Width of the recurrent state, in units, for each direction."""
+    cell: Cell = Cell.gru
+    """What is computed at each word: gru, lstm, rnn (tanh)."""
     num_layers: int = knob(1, at_least=1)
     """Recurrent layers."""
     bidirectional: bool = False
     """Read the text from both ends."""
     pooling: Pooling = Pooling.mean
-    """States to one vector: last, mean, max."""
+    """States to one vector: last, mean, max, attention."""

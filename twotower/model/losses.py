@@ -1,9 +1,10 @@
-"""The losses, all over one score matrix and one mask.
+"""The losses, all over one score matrix and its masks.
 
     scores (B, C)    cosine of query i and document j
     relevant (B, C)  True where document j is known to be relevant to query i; column i is row i's positive
+    given (B, C)     True where document j is known not to be: it was judged so
 
-Every other True entry is left out: a document known to be relevant is never pushed away.
+Every other True entry of `relevant` is left out: a document known to be relevant is never pushed away.
 """
 
 import math
@@ -18,10 +19,13 @@ from twotower import config
 
 Scores = Float[Tensor, "B C"]
 Relevant = Bool[Tensor, "B C"]
+Given = Bool[Tensor, "B C"]
 Scalar = Float[Tensor, ""]
 
 COLDEST, WARMEST = 0.01, 1.0
 """Bounds of a learned temperature (CLIP: Radford et al., 2021)."""
+NEAREST = 1e-6
+"""Added to a squared distance, so that its root has a gradient at 0."""
 
 
 class Outcome(NamedTuple):
@@ -48,18 +52,44 @@ def contrastive(
     return loss
 
 
-def triplet(scores: Scores, relevant: Relevant, *, margin: float, hardest: bool) -> Scalar:
-    """Mean hinge max(0, margin + negative - positive).
+def triplet(
+    scores: Scores, relevant: Relevant, *, margin: float, hardest: bool, distance: config.Distance
+) -> Scalar:
+    """Mean hinge max(0, margin + d(positive) - d(negative)); what `relevant` marks is no negative.
 
     FaceNet: Schroff et al., 2015, eq. 3. `hardest` takes each query's highest-scoring negative and the mean
     over queries (Hermans et al., 2017, batch hard); otherwise the mean is over all negatives that violate the
-    margin, 0 if none does. A query without a negative counts 0.
+    margin, 0 if none does. A query without a negative counts 0. With cosine, d is minus the score.
     """
-    positive = scores.diagonal()[:, None]
-    hinge = (margin + scores - positive).masked_fill(relevant | diagonal(relevant), 0).clamp(min=0)
+    close = closeness(scores, distance)
+    hinge = margin + close - close.diagonal()[:, None]
+    hinge = hinge.masked_fill(relevant | diagonal(relevant), 0).clamp(min=0)
     if hardest:
         return hinge.amax(dim=1).mean()
     return hinge.sum() / (hinge > 0).sum().clamp(min=1)
+
+
+def closeness(scores: Scores, distance: config.Distance) -> Scores:
+    """The score itself, or minus the Euclidean distance of the unit vectors, -sqrt(2 - 2 score).
+
+    >>> closeness(torch.tensor([[1.0, 0.5, -1.0]]), config.Distance.l2).round(decimals=2).tolist()
+    [[-0.0, -1.0, -2.0]]
+    """
+    match distance:
+        case config.Distance.cosine:
+            return scores
+        case config.Distance.l2:
+            return -(2 - 2 * scores).clamp(min=0).add(NEAREST).sqrt()
+
+
+def judged_margin(scores: Scores, relevant: Relevant, given: Given, *, margin: float) -> Scalar:
+    """Mean over the judged pairs: 1 - score of a row's positive, max(0, score - margin) of a given negative.
+
+    torch.nn.CosineEmbeddingLoss over those pairs. A row without a given negative has its positive alone.
+    """
+    negatives = given & ~(relevant | diagonal(relevant))
+    pushed = (scores - margin).masked_fill(~negatives, 0).clamp(min=0).sum()
+    return ((1 - scores.diagonal()).sum() + pushed) / (len(scores) + negatives.sum())
 
 
 def accuracy(scores: Scores, relevant: Relevant) -> Scalar:
@@ -93,16 +123,19 @@ class Objective(nn.Module):
             start = min(max(cfg.temperature, COLDEST), WARMEST)
             self.log_temperature = nn.Parameter(torch.tensor(math.log(start)))
 
-    def forward(self, scores: Scores, relevant: Relevant) -> Outcome:
+    def forward(self, scores: Scores, relevant: Relevant, given: Given) -> Outcome:
         """Loss and in-batch top-1 accuracy."""
         match self.cfg:
             case config.Contrastive(temperature=fixed, symmetric=symmetric):
                 temperature = self._temperature(fixed)
                 loss = contrastive(scores, relevant, temperature=temperature, symmetric=symmetric)
-            case config.Triplet(margin=margin, hardest=hardest):
-                loss = triplet(scores, relevant, margin=margin, hardest=hardest)
+            case config.Triplet(margin=margin, hardest=hardest, distance=distance):
+                left_out = relevant | ~given if needs_given(self.cfg) else relevant
+                loss = triplet(scores, left_out, margin=margin, hardest=hardest, distance=distance)
+            case config.Margin(margin=margin):
+                loss = judged_margin(scores, relevant, given, margin=margin)
             case _:
-                raise TypeError(f"no loss for {type(self.cfg).__name__}; want Contrastive or Triplet")
+                raise TypeError(f"no loss for {type(self.cfg).__name__}; want Contrastive, Triplet or Margin")
         with torch.no_grad():
             return Outcome(loss, accuracy(scores, relevant))
 
@@ -125,3 +158,12 @@ class Objective(nn.Module):
 def build(cfg: config.Loss) -> Objective:
     """The objective that `cfg` selects."""
     return Objective(cfg)
+
+
+def needs_given(cfg: config.Loss) -> bool:
+    """Whether a loss pushes away given negatives alone, so that without them it has nothing to push."""
+    match cfg:
+        case config.Margin() | config.Triplet(negatives=config.Negatives.given):
+            return True
+        case _:
+            return False

@@ -1,9 +1,10 @@
-"""A GRU layer with its backward pass written out, for CPUs.
+"""Recurrent layers; the GRU's with its backward pass written out, for CPUs.
 
     x (b, L, E)  ->  gates (L, b, 3H), one product for all places  ->  a state (b, H) after another
 
-PyTorch multiplies for the gradient of the weights at every place; here the places' gradients are collected
-and multiplied once, and what does not depend on the state's gradient is computed for all places together.
+PyTorch multiplies for the gradient of a GRU's weights at every place; here the places' gradients are
+collected and multiplied once, and what does not depend on the state's gradient is computed for all places
+together. PyTorch's LSTM takes no longer than that, and its plain cells less, so these are used as they are.
 """
 
 from typing import Any
@@ -13,23 +14,45 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from twotower import config
 
-def states_of(gru: nn.GRU, x: Float[Tensor, "b L E"]) -> Float[Tensor, "b L H"]:
-    """The states of a one-layer, one-way GRU after each place (Cho et al., 2014, in PyTorch's form).
 
-    Other devices than the CPU have fast kernels of their own, which are used there.
+def layer_of(cell: config.Cell, before: int, width: int) -> nn.RNNBase:
+    """One layer, read one way, from inputs of width `before` to states of width `width`.
+
+    A GRU is Cho et al., 2014; an LSTM Hochreiter and Schmidhuber, 1997, whose forget gates start open, with a
+    bias of 1 (Jozefowicz et al., 2015); an RNN Elman, 1990, with tanh.
     """
-    if x.device.type != "cpu":
-        states: Tensor = gru(x)[0]
+    match cell:
+        case config.Cell.gru:
+            return nn.GRU(before, width, batch_first=True)
+        case config.Cell.lstm:
+            lstm = nn.LSTM(before, width, batch_first=True)
+            _, _, input_bias, bias = lstm.parameters()
+            with torch.no_grad():  # the gates stand in the order input, forget, cell, output
+                input_bias[width : 2 * width] = 1
+                bias[width : 2 * width] = 0
+            return lstm
+        case config.Cell.rnn:
+            return nn.RNN(before, width, batch_first=True)
+
+
+def states_of(layer: nn.RNNBase, x: Float[Tensor, "b L E"]) -> Float[Tensor, "b L H"]:
+    """The states of a one-layer, one-way recurrence after each place.
+
+    Other devices than the CPU have fast kernels of their own for a GRU too, which are used there.
+    """
+    if not isinstance(layer, nn.GRU) or x.device.type != "cpu":
+        states: Tensor = layer(x)[0]
         return states
-    input_weight, weight, input_bias, bias = gru.parameters()  # the order in which nn.GRU registers them
+    input_weight, weight, input_bias, bias = layer.parameters()  # the order in which nn.GRU registers them
     gates = F.linear(x.transpose(0, 1), input_weight, input_bias)
     after: Tensor = _Recurrence.apply(gates, weight, bias)  # type: ignore[no-untyped-call]
     return after.transpose(0, 1)
 
 
 class _Recurrence(torch.autograd.Function):
-    """gates (L, b, 3H) to states (L, b, H); r, z and n stand in that order, as PyTorch keeps them.
+    """A GRU: gates (L, b, 3H) to states (L, b, H); r, z and n stand in that order, as PyTorch keeps them.
 
     r, z = sigmoid(gates + W h + b);  n = tanh(gates + r (W h + b));  h' = (1 - z) n + z h
     """
