@@ -1,6 +1,6 @@
 """A small collection on disk, a checkpoint of an untrained model over it, and the request to search it."""
 
-import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch
 
 from twotower import config, knobs
 from twotower.data import beir
+from twotower.data.collection import Collection
 from twotower.model import sidecar
 from twotower.model.checkpoint import Loaded
 from twotower.model.retriever import Retriever
@@ -81,18 +82,18 @@ class Case:
     def write(self, texts: dict[str, str], folder: Path | None = None) -> Path:
         """A BEIR folder with these documents and one query."""
         folder = folder or self.corpus
-        (folder / "qrels").mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({"_id": doc, "title": doc.upper(), "text": text}) for doc, text in texts.items()]
-        (folder / "corpus.jsonl").write_text("\n".join(lines) + "\n")
-        (folder / "queries.jsonl").write_text('{"_id": "q", "text": "read a csv file"}\n')
-        (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\nq\t{next(iter(texts))}\t1\n")
+        if folder.exists():
+            shutil.rmtree(folder)
+        docs = {doc: {"title": doc.upper(), "text": text} for doc, text in texts.items()}
+        qrels = {"test": {"q": {next(iter(texts)): 1}}}
+        beir.write(Collection.from_dicts(docs, {"q": "read a csv file"}, qrels), folder)
         return folder
 
     def load(self) -> Loaded:
         self.loads += 1
         return Loaded(self.retriever, self.content)
 
-    def request(self, data: config.Data | None = None, **changes: Callable[..., Any]) -> Request:
+    def request(self, data: config.Source | None = None, **changes: Callable[..., Any]) -> Request:
         return Request(
             checkpoint=self.checkpoint,
             data=data or config.Stored(),

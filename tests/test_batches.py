@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twotower.data.batches import TrainingPairs, equal_texts
+from twotower.data.batches import Batch, TrainingPairs, first_equal
 from twotower.data.collection import Judgements
 from twotower.text.ragged import Ragged
 
@@ -83,8 +83,96 @@ def test_epochs_and_seeds_differ():
     assert drawn(0, 1) != drawn(1, 1)
 
 
+# query 0: document 0 relevant, 1, 2 and 4 not; query 3 reads as query 0 and refuses 3, which reads as 0
+JUDGED = TrainingPairs.build(
+    judgements((0, 0, 1), (0, 1, 0), (0, 2, 0), (0, 4, -1), (1, 1, 2), (1, 2, 0), (2, 0, 0), (3, 3, 0)),
+    QUERIES,
+    DOCS,
+)
+
+
+def drawn_columns(batch: Batch, pairs: int) -> set[tuple[int, ...]]:
+    """The documents of a batch behind its positives."""
+    return {tuple(batch.docs[column].tolist()) for column in range(pairs, len(batch.docs))}
+
+
+def test_given_negatives_stand_behind_the_positives_each_once():
+    for epoch in range(20):
+        (batch,) = JUDGED.epoch(0, epoch, batch_size=8, random_negatives=0, given_negatives=9)
+        # documents 1, 2 and 4 for query 0, of which 1 is query 1's positive; 2 for query 1 too
+        assert drawn_columns(batch, 2) == {(8,), (9,)}
+        assert len(batch.docs) == 4
+
+
+def test_every_known_negative_is_marked_whoever_drew_it():
+    (batch,) = JUDGED.epoch(0, 1, batch_size=8, random_negatives=0, given_negatives=9)
+    texts = [tuple(text.tolist()) for text in map(batch.docs.__getitem__, range(4))]
+    marked = {
+        (int(batch.queries[row][0]), texts[column])
+        for row, column in zip(*np.nonzero(batch.given), strict=True)
+    }
+    assert marked == {(2, (6, 7)), (2, (8,)), (2, (9,)), (3, (8,))}
+    assert not (batch.given & batch.relevant).any()
+
+
+def test_what_reads_as_a_positive_is_no_given_negative():
+    # document 3 was refused for query 3, but reads as document 0, which is relevant to what query 3 reads as
+    assert JUDGED.refused.docs.tolist() == [1, 2, 4, 2]
+
+
+def test_the_negatives_of_a_query_in_no_pair_are_none():
+    assert PAIRS.refused.docs.tolist() == []
+
+
+def test_given_negatives_are_drawn_evenly_and_no_more_than_asked_for():
+    counts = dict.fromkeys([(6, 7), (8,), (9,)], 0)
+    only = TrainingPairs.build(judgements((0, 0, 1), (0, 1, 0), (0, 2, 0), (0, 4, 0)), QUERIES, DOCS)
+    for epoch in range(600):
+        (batch,) = only.epoch(0, epoch, batch_size=1, random_negatives=0, given_negatives=2)
+        drawn = drawn_columns(batch, 1)
+        assert len(drawn) == len(batch.docs) - 1 == 2
+        for doc in drawn:
+            counts[doc] += 1
+    assert all(
+        360 <= count <= 440 for count in counts.values()
+    )  # 400 expected, sd sqrt(600 / 3 * 2 / 3) = 12
+
+
+def test_none_are_given_where_none_are_asked_for():
+    (batch,) = JUDGED.epoch(0, 1, batch_size=8, random_negatives=3, given_negatives=0)
+    assert batch.given.shape == (2, 5)
+    assert not batch.given.any()
+
+
+def test_given_negatives_change_nothing_else_of_a_batch():
+    plain = list(JUDGED.epoch(5, 2, batch_size=1, random_negatives=3))
+    more = list(JUDGED.epoch(5, 2, batch_size=1, random_negatives=3, given_negatives=1))
+    assert len(plain) == len(more) == 2
+    for one, other in zip(plain, more, strict=True):
+        assert one.queries.ids.tolist() == other.queries.ids.tolist()
+        ends = [0, -3, -2, -1]  # the positive, and what was drawn from the corpus
+        assert [one.docs[len(one.docs) + end if end else 0].tolist() for end in ends] == [
+            other.docs[len(other.docs) + end if end else 0].tolist() for end in ends
+        ]
+
+
+def test_a_collection_without_negatives_gives_the_batches_it_always_gave():
+    # read off before there were given negatives
+    (batch,) = PAIRS.epoch(7, 3, batch_size=8, random_negatives=6, given_negatives=4)
+    assert batch.queries.ids.tolist() == [2, 2, 3]
+    assert batch.docs.ids.tolist() == [5, 8, 6, 7, *(8, 9, 6, 7, 6, 7, 5, 5)]
+    assert not batch.given.any()
+
+
+def test_given_negatives_too_restart_at_any_batch():
+    whole = list(JUDGED.epoch(7, 3, batch_size=1, random_negatives=2, given_negatives=1))
+    (rest,) = JUDGED.epoch(7, 3, batch_size=1, random_negatives=2, given_negatives=1, first=1)
+    assert rest.docs.ids.tolist() == whole[1].docs.ids.tolist()
+    assert rest.given.tolist() == whole[1].given.tolist()
+
+
 def test_equal_ids_are_one_class_whatever_stands_between():
-    assert equal_texts(Ragged.of([[1, 2], [1], [2], [1, 2], [1]])).tolist() == [0, 1, 2, 0, 1]
+    assert first_equal(Ragged.of([[1], [1], [2], [1, 2], [1], [1, 2]])).tolist() == [0, 0, 2, 3, 0, 3]
 
 
 @settings(max_examples=50, deadline=None)
@@ -104,3 +192,28 @@ def test_the_mask_equals_the_definition(seed: int):
 
     wanted = [[relevant(q, d) for d in columns] for q in rows]
     assert pairs.relevant(rows, columns).tolist() == wanted
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_the_mask_of_given_negatives_equals_the_definition(seed: int):
+    rng = np.random.default_rng(seed)
+    queries, docs = (Ragged.of(rng.integers(2, 5, (n, 2)).tolist()) for n in (6, 9))
+    places = np.unique(np.stack([rng.integers(6, size=20), rng.integers(9, size=20)], axis=1), axis=0)
+    rows = [(q, d, g) for (q, d), g in zip(places.tolist(), rng.integers(0, 2, len(places)), strict=True)]
+    pairs = TrainingPairs.build(judgements(*rows, (5, 8, 1)), queries, docs)
+
+    def judged(query: np.ndarray, doc: np.ndarray, grade: int) -> bool:
+        return any(
+            queries[q].tolist() == query.tolist() and docs[d].tolist() == doc.tolist()
+            for q, d, g in [*rows, (5, 8, 1)]
+            if g == grade
+        )
+
+    for batch in pairs.epoch(seed, 1, batch_size=4, random_negatives=3, given_negatives=2):
+        texts = [[batch.docs[column] for column in range(len(batch.docs))] for _ in range(len(batch.queries))]
+        wanted = [
+            [judged(batch.queries[row], doc, 0) and not judged(batch.queries[row], doc, 1) for doc in line]
+            for row, line in enumerate(texts)
+        ]
+        assert batch.given.tolist() == wanted

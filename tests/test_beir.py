@@ -4,8 +4,12 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from twotower.config import OnBad
 from twotower.data import beir
+from twotower.data.collection import Collection
 
 CORPUS = [
     '{"_id": "d1", "title": "Einstein", "text": "Born in Ulm."}',
@@ -183,10 +187,134 @@ def test_a_file_both_plain_and_gzipped_is_ambiguous(tmp_path):
         beir.read(folder)
 
 
-@pytest.mark.parametrize("damage", [b"not gzip", gzip.compress(random.Random(0).randbytes(500))[:-20]])
+TITLES = [{"_id": f"d{n}", "text": random.Random(n).randbytes(99).hex()} for n in range(50)]
+WHOLE = gzip.compress("".join(f"{json.dumps(title)}\n" for title in TITLES).encode())
+
+
+@pytest.mark.parametrize(
+    "damage", [b"not gzip", WHOLE[:-2000], WHOLE[:-20], WHOLE[:-1], WHOLE[:-8] + b"-" * 8]
+)
 def test_a_damaged_gzip_is_named(tmp_path, damage):
     folder = write(tmp_path)
     (folder / "corpus.jsonl").unlink()
     (folder / "corpus.jsonl.gz").write_bytes(damage)
     with pytest.raises(ValueError, match=r"corpus\.jsonl\.gz: damaged or not gzip"):
         beir.read(folder)
+
+
+def test_a_truncated_gzip_is_an_error_where_bad_lines_are_skipped_too(tmp_path):
+    folder = write(tmp_path)
+    (folder / "corpus.jsonl").unlink()
+    (folder / "corpus.jsonl.gz").write_bytes(WHOLE[:-2000])
+    with pytest.raises(ValueError, match=r"corpus\.jsonl\.gz: damaged or not gzip"):
+        beir.read(folder, OnBad.skip)
+
+
+BAD_RECORDS = [
+    '{"_id": "d9", "text": ',
+    "[1, 2]",
+    "",
+    '{"text": "no id"}',
+    '{"_id": 9, "text": "x"}',
+    '{"_id": "d9", "text": null}',
+    '{"_id": "d9", "title": " ", "text": "\\n"}',
+    '{"_id": "d2", "text": "x"}',
+]
+
+
+def test_bad_lines_are_skipped_and_the_counts_add_up(tmp_path):
+    corpus = [*CORPUS, *BAD_RECORDS, '{"_id": "d10", "text": "after"}', "", ""]
+    train = [*TRAIN, "q1\td10", "q1\td10\tx", "q1\td9\t1", "q9\td1\t1", "q1\td2\t1", "", "q1\td10\t1"]
+    collection = beir.read(write(tmp_path, corpus, train=train), OnBad.skip)
+    docs, queries, judged = collection.files
+    assert collection.doc_ids == ("d1", "d10", "d2")
+    assert (docs.lines, docs.kept, docs.blank, sum(docs.skipped.values())) == (13, 3, 2, 8)
+    assert docs.skipped == {
+        "not JSON": 1, "not an object": 1, "blank": 1, "missing field": 1, "wrong _id": 1, "wrong text": 1,
+        "empty document": 1, "duplicate id": 1,
+    }  # fmt: skip
+    assert docs.first == f"{tmp_path / 'corpus.jsonl'}:3: not JSON: Expecting value at column 23"
+    assert (queries.lines, queries.kept, queries.skipped) == (2, 2, {})
+    assert collection.qrels == {"train": {"q1": {"d1": 1, "d10": 1, "d2": 0}}}
+    assert (judged.lines, judged.header, judged.kept) == (10, 1, 3)
+    assert judged.skipped == {
+        "wrong number of fields": 1, "bad score": 1, "unknown document": 1, "unknown query": 1,
+        "judged twice": 1, "blank": 1,
+    }  # fmt: skip
+
+
+def test_a_line_that_is_not_utf8_is_skipped(tmp_path):
+    data = CORPUS[0].encode() + b'\n{"_id": "d9", "text": "caf\xe9"}\n' + CORPUS[1].encode()
+    collection = beir.read(write(tmp_path, data), OnBad.skip)
+    assert (collection.doc_ids, collection.files[0].skipped) == (("d1", "d2"), {"not UTF-8": 1})
+
+
+def test_judgements_of_a_skipped_document_are_skipped_with_it(tmp_path):
+    collection = beir.read(write(tmp_path, [CORPUS[0], '{"_id": "d2", "text": ""}']), OnBad.skip)
+    assert collection.qrels == {"train": {"q1": {"d1": 1}}}
+    assert collection.files[2].skipped == {"unknown document": 1}
+
+
+def test_a_file_of_which_nothing_is_left_says_what_was_skipped(tmp_path):
+    folder = write(tmp_path, ["{}", "{}"])
+    with pytest.raises(ValueError, match=r"corpus\.jsonl: empty, .*; .* skipped 2 of 2 lines \(2 missing"):
+        beir.read(folder, OnBad.skip)
+
+
+IDS = st.text(st.characters(exclude_characters="\t\r\n", exclude_categories=["Cs"]), min_size=1, max_size=5)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
+
+
+@given(st.dictionaries(IDS, st.tuples(TEXTS, TEXTS.filter(str.strip)), min_size=1), st.data())
+def test_a_collection_that_is_written_reads_back_with_the_same_hash(tmp_path_factory, docs, data):
+    queries = data.draw(st.dictionaries(IDS, TEXTS, min_size=1))
+    grades = st.dictionaries(st.sampled_from(sorted(docs)), st.integers(-(2**31) + 1, 2**31 - 1), min_size=1)
+    judged = st.dictionaries(st.sampled_from(sorted(queries)), grades, min_size=1)
+    qrels = data.draw(st.dictionaries(st.sampled_from(["train", "dev", "a b", "x.tsv"]), judged, min_size=1))
+    pairs = {doc: {"title": title, "text": text} for doc, (title, text) in docs.items()}
+    collection = Collection.from_dicts(pairs, queries, qrels)
+    folder = tmp_path_factory.mktemp("written") / "new" / "folder"
+    beir.write(collection, folder)
+    assert beir.read(folder).hash == collection.hash
+
+
+def small(doc="d", query="q", split="test"):
+    return Collection.from_dicts({doc: "text"}, {query: "words"}, {split: {query: {doc: 1}}}, name="small")
+
+
+def test_a_folder_that_holds_something_is_not_written_over(tmp_path):
+    (tmp_path / "empty").mkdir()
+    beir.write(small(), tmp_path / "empty")
+    for taken in (tmp_path / "empty", tmp_path / "empty" / "corpus.jsonl"):
+        with pytest.raises(FileExistsError, match="exists and is not empty, want a folder that is not there"):
+            beir.write(small(doc="other"), taken)
+    assert beir.read(tmp_path / "empty").doc_ids == ("d",)
+
+
+@pytest.mark.parametrize(
+    ("collection", "message"),
+    [
+        (small(doc="a\tb"), r"small: document id 'a\\tb' holds a tab or a line end, want neither"),
+        (small(query="a\n"), r"small: query id 'a\\n' holds a tab or a line end, want neither"),
+        (small(split="../up"), "small: split '../up', want a name that a file can have"),
+        (small(split=""), "small: split '', want a name that a file can have"),
+        (
+            Collection.from_dicts({"d": "x"}, {"q": "x"}, {}, name="bare"),
+            "bare: no judgements, want at least one",
+        ),
+    ],
+)
+def test_what_the_files_cannot_hold_is_not_written(tmp_path, collection, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        beir.write(collection, tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_collection_that_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(beir, "_rows", full)
+    with pytest.raises(OSError, match="no space left"):
+        beir.write(small(), tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []

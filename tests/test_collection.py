@@ -1,12 +1,11 @@
 import random
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twotower.data.collection import Collection, hold_out_dev
+from twotower.data.collection import Collection
 
 DOCS = {"d2": "Ulm lies on the Danube.", "d1": {"title": "Einstein", "text": "Born in Ulm."}, "d3": "Cats."}
 QUERIES = {"q2": "which river", "q1": "where was einstein born", "q3": "never judged"}
@@ -15,19 +14,6 @@ QRELS = {"train": {"q2": {"d2": 1}, "q1": {"d1": 2, "d3": 0}}, "test": {"q1": {"
 
 def small() -> Collection:
     return Collection.from_dicts(DOCS, QUERIES, QRELS, name="small")
-
-
-def judged(relevant: dict[str, list[str]]) -> Collection:
-    """A collection whose train split holds these relevant documents of each query."""
-    docs = sorted({doc for docs in relevant.values() for doc in docs}) or ["d"]
-    train = {query: dict.fromkeys(docs, 1) for query, docs in relevant.items()}
-    return Collection.from_dicts(
-        dict.fromkeys(docs, "text"), dict.fromkeys(relevant, "words"), {"train": train}, name="judged"
-    )
-
-
-def relevant_docs(collection: Collection, split: str) -> set[str]:
-    return {doc for grades in collection.qrels[split].values() for doc, grade in grades.items() if grade > 0}
 
 
 def test_ids_stand_sorted_with_their_texts():
@@ -155,85 +141,3 @@ def test_ids_out_of_order_or_twice_are_refused():
         replace(small(), doc_ids=("d2", "d1", "d3"))
     with pytest.raises(ValueError, match=r"query ids do not ascend: 'q1' before 'q1'"):
         replace(small(), query_ids=("q1", "q1", "q3"))
-
-
-def test_a_dev_split_takes_its_share_of_train_and_nothing_else():
-    collection = judged({f"q{n:02}": [f"d{n:02}"] for n in range(40)})
-    held = hold_out_dev(collection, 0.1, np.random.default_rng(0))
-    # a tenth of 40 queries, each a group of its own
-    assert (len(held.qrels["dev"]), len(held.qrels["train"])) == (4, 36)
-    assert {**held.qrels["train"], **held.qrels["dev"]} == collection.qrels["train"]
-    assert held.corpus_hash == collection.corpus_hash
-
-
-def test_the_seed_decides_which_queries_are_held_out():
-    collection = judged({f"q{n:02}": [f"d{n:02}"] for n in range(40)})
-    first, again, other = (hold_out_dev(collection, 0.2, np.random.default_rng(seed)) for seed in (0, 0, 1))
-    assert first.hash == again.hash
-    assert first.hash != other.hash
-
-
-def test_queries_that_share_documents_through_others_move_together():
-    # q0-q1 share a, q1-q2 share b: one group of three; q3 alone; a half of four is two, so the three stay
-    collection = judged({"q0": ["a"], "q1": ["a", "b"], "q2": ["b"], "q3": ["c"]})
-    for seed in range(10):
-        held = hold_out_dev(collection, 0.5, np.random.default_rng(seed))
-        assert set(held.qrels["dev"]) == {"q3"}
-
-
-@given(
-    st.dictionaries(
-        st.integers(0, 30).map(str),
-        st.lists(st.integers(0, 12).map(str), min_size=1, unique=True),
-        min_size=1,
-    ),
-    st.floats(0.01, 0.99),
-    st.integers(0, 100),
-)
-def test_no_document_is_relevant_in_train_and_dev_and_neither_is_empty(relevant, share, seed):
-    relevant |= {"alone": ["alone"], "apart": ["apart"]}  # so that there are two groups at least
-    held = hold_out_dev(judged(relevant), share, np.random.default_rng(seed))
-    assert held.qrels["train"]
-    assert held.qrels["dev"]
-    assert not relevant_docs(held, "train") & relevant_docs(held, "dev")
-    assert len(held.qrels["train"]) + len(held.qrels["dev"]) == len(relevant)
-
-
-def test_groups_larger_than_the_share_still_give_a_dev_split():
-    # two groups of three and two queries, room for one: the smaller group moves
-    collection = judged({"q0": ["a"], "q1": ["a"], "q2": ["a"], "q3": ["b"], "q4": ["b"]})
-    held = hold_out_dev(collection, 0.1, np.random.default_rng(0))
-    assert set(held.qrels["dev"]) == {"q3", "q4"}
-
-
-def test_queries_without_a_relevant_document_stay_in_train():
-    collection = Collection.from_dicts(
-        {"a": "x", "b": "y"},
-        {"q0": "x", "q1": "y", "q2": "z"},
-        {"train": {"q0": {"a": 1}, "q1": {"b": 1}, "q2": {"a": 0}}},
-    )
-    for seed in range(5):
-        assert "q2" in hold_out_dev(collection, 0.9, np.random.default_rng(seed)).qrels["train"]
-
-
-@pytest.mark.parametrize(
-    ("collection", "share", "message"),
-    [
-        (
-            Collection.from_dicts(DOCS, QUERIES, {"test": {"q1": {"d1": 1}}}),
-            0.1,
-            "no split 'train', there is test$",
-        ),
-        (Collection.from_dicts(DOCS, QUERIES, {}), 0.1, "no split 'train', there is none$"),
-        (judged({"q0": ["a"], "q1": ["a"]}), 0.1, "2 train queries .* in 1 groups .*, want two groups"),
-        (judged({"q0": ["a"], "q1": ["b"]}), 1.0, "dev share 1.0, want a number between 0 and 1"),
-        (
-            Collection.from_dicts(DOCS, QUERIES, {"train": {"q1": {"d1": 1}}, "dev": {"q2": {"d2": 1}}}),
-            0.1,
-            "it has a dev split already, beside dev, train",
-        ),
-    ],
-)
-def test_a_collection_that_gives_no_dev_split_says_why(collection, share, message):
-    with pytest.raises(ValueError, match=message):
-        hold_out_dev(collection, share, np.random.default_rng(0))

@@ -25,7 +25,7 @@ CHOICES = [
 
 
 def needed(choice: str) -> list[str]:
-    return ["data.path=x"] if choice == "beir" else []
+    return ["data.path=x"] if choice in ("beir", "triplets", "pairs") else []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

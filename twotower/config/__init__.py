@@ -4,15 +4,27 @@
 `query_tower=gru` selects `GRUTower`. Values are frozen; YAML under `conf/` only selects and overrides.
 """
 
-from twotower.config.data import Beir, Data, Docstrings, Stored
-from twotower.config.evaluate import Candidates, Evaluate
+from twotower.config.data import Data
+from twotower.config.evaluate import Evaluate
 from twotower.config.groups import GROUPS
 from twotower.config.knobs import CUT_OFFS, Bounds, knob
 from twotower.config.leaderboard import Leaderboard, TableFormat
-from twotower.config.loss import Contrastive, Loss, Triplet
+from twotower.config.loss import Contrastive, Distance, Loss, Margin, Negatives, Triplet
 from twotower.config.search import AnswerFormat, Search
-from twotower.config.tower import Activation, GRUTower, MLPTower, Pooling, Tower
-from twotower.config.train import Device, Optimizer, Scheduler, Tracking, Train
+from twotower.config.source import (
+    Beir,
+    Docstrings,
+    Files,
+    MsMarco,
+    OnBad,
+    Pairs,
+    Source,
+    Splittable,
+    Stored,
+    Triplets,
+)
+from twotower.config.tower import Activation, Cell, GRUTower, MLPTower, Pooling, Tower
+from twotower.config.train import Candidates, Device, Optimizer, Scheduler, Tracking, Train, WordAlgorithm
 
 __all__ = [
     "CUT_OFFS",
@@ -22,24 +34,36 @@ __all__ = [
     "Beir",
     "Bounds",
     "Candidates",
+    "Cell",
     "Contrastive",
     "Data",
     "Device",
+    "Distance",
     "Docstrings",
     "Evaluate",
+    "Files",
     "GRUTower",
     "Leaderboard",
     "Loss",
     "MLPTower",
+    "Margin",
+    "MsMarco",
+    "Negatives",
+    "OnBad",
     "Optimizer",
+    "Pairs",
     "Pooling",
     "Scheduler",
     "Search",
+    "Source",
+    "Splittable",
     "Stored",
     "TableFormat",
     "Tower",
     "Tracking",
     "Train",
     "Triplet",
+    "Triplets",
+    "WordAlgorithm",
     "knob",
 ]

@@ -1,20 +1,13 @@
 """Knobs of `twotower evaluate`."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from omegaconf import MISSING
 
-from twotower.config.data import Data
 from twotower.config.knobs import CUT_OFFS, knob
 from twotower.config.leaderboard import TableFormat
-from twotower.config.train import Device
-
-
-class Candidates(StrEnum):
-    """What each query's ranking is made of."""
-
-    full = "full"
+from twotower.config.source import Source
+from twotower.config.train import Candidates, Device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +18,14 @@ class Evaluate:
     """A path, a run's name, @best, @latest, or @<metric>."""
     checkpoint_dir: str = "checkpoints"
     """Folder in which names are looked up."""
-    data: Data = MISSING
-    """Collection: stored (the checkpoint's own), docstrings, beir."""
+    data: Source = MISSING
+    """Collection: stored (the checkpoint's own), docstrings, beir, msmarco, triplets, pairs."""
     split: str = "dev"
     """Split of the qrels."""
     candidates: Candidates = Candidates.full
-    """What is ranked: full (the whole corpus)."""
+    """What a query ranks: full (the whole corpus), or own (the documents judged for it or in its run)."""
+    candidates_file: str = ""
+    """TREC run file, plain or gzipped, whose lists are ranked anew; with `candidates=own`."""
     k: list[int] = knob(list(CUT_OFFS), at_least=1)
     """Cut-offs of the metrics, in ranks."""
     min_grade: int = knob(1, at_least=1)

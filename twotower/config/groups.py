@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping
 
-from twotower.config.data import Beir, Docstrings, Stored
-from twotower.config.loss import Contrastive, Triplet
+from twotower.config.loss import Contrastive, Margin, Triplet
+from twotower.config.source import Beir, Docstrings, MsMarco, Pairs, Stored, Triplets
 from twotower.config.tower import GRUTower, MLPTower
 
 _TOWERS: Mapping[str, type] = {"mlp": MLPTower, "gru": GRUTower}
 
 GROUPS: Mapping[str, Mapping[str, type]] = {
-    "data": {"docstrings": Docstrings, "beir": Beir, "stored": Stored},
+    "data": {
+        "docstrings": Docstrings,
+        "beir": Beir,
+        "msmarco": MsMarco,
+        "triplets": Triplets,
+        "pairs": Pairs,
+        "stored": Stored,
+    },
     "query_tower": _TOWERS,
     "doc_tower": _TOWERS,
-    "loss": {"contrastive": Contrastive, "triplet": Triplet},
+    "loss": {"contrastive": Contrastive, "triplet": Triplet, "margin": Margin},
 }

@@ -5,8 +5,8 @@ from enum import StrEnum
 
 from omegaconf import MISSING
 
-from twotower.config.data import Data
 from twotower.config.knobs import knob
+from twotower.config.source import Source
 from twotower.config.train import Device
 
 
@@ -25,8 +25,8 @@ class Search:
     """A path, a run's name, @best, @latest, or @<metric>."""
     checkpoint_dir: str = "checkpoints"
     """Folder in which names are looked up."""
-    data: Data = MISSING
-    """Collection: stored (the checkpoint's own), docstrings, beir."""
+    data: Source = MISSING
+    """Collection: stored (the checkpoint's own), docstrings, beir, msmarco, triplets, pairs."""
     k: int = knob(5, at_least=1)
     """Hits to show."""
     format: AnswerFormat = AnswerFormat.text

@@ -5,10 +5,17 @@ from enum import StrEnum
 
 from omegaconf import MISSING
 
-from twotower.config.data import Data
 from twotower.config.knobs import CUT_OFFS, knob
 from twotower.config.loss import Loss
+from twotower.config.source import Source
 from twotower.config.tower import Tower
+
+
+class WordAlgorithm(StrEnum):
+    """How word vectors are trained: skip-gram predicts the context from the word, CBOW the word from it."""
+
+    skipgram = "skipgram"
+    cbow = "cbow"
 
 
 class Optimizer(StrEnum):
@@ -25,6 +32,8 @@ class Scheduler(StrEnum):
     cosine = "cosine"
     linear = "linear"
     constant = "constant"
+    step = "step"
+    plateau = "plateau"
 
 
 class Device(StrEnum):
@@ -34,6 +43,13 @@ class Device(StrEnum):
     cpu = "cpu"
     cuda = "cuda"
     mps = "mps"
+
+
+class Candidates(StrEnum):
+    """What each query's ranking is made of."""
+
+    full = "full"
+    own = "own"
 
 
 class Tracking(StrEnum):
@@ -49,8 +65,8 @@ class Train:
     """Train one two-tower model and keep its best checkpoint."""
 
     # collection and text
-    data: Data = MISSING
-    """Collection: docstrings, beir."""
+    data: Source = MISSING
+    """Collection: docstrings, beir, msmarco, triplets, pairs."""
     pattern: str = r"[\p{L}\p{M}\p{N}]+"
     """What a word is: a regular expression in Rust's syntax, applied to NFKC lower-cased text."""
     min_count: int = knob(1, at_least=1)
@@ -66,9 +82,15 @@ class Train:
 
     # word vectors
     vectors: str = "glove-50d"
-    """Word vectors: glove-50d (the wheel), random, or a GloVe text file, plain or gzipped."""
+    """Word vectors: glove-50d (the wheel), random, train (on the collection), a file; a+b: side by side."""
     vectors_dim: int = knob(50, at_least=1)
-    """Width of `vectors=random`."""
+    """Width of `vectors=random` and `vectors=train`."""
+    vectors_algorithm: WordAlgorithm = WordAlgorithm.skipgram
+    """How `vectors=train` learns: skipgram, cbow."""
+    vectors_epochs: int = knob(5, at_least=1)
+    """Passes of `vectors=train` over the collection."""
+    vectors_window: int = knob(5, at_least=1)
+    """Words on either side that are a word's context in `vectors=train`."""
     share_words: bool = True
     """One word table for both towers."""
     freeze_epochs: int = knob(0, at_least=-1)
@@ -86,9 +108,11 @@ class Train:
 
     # loss and negatives
     loss: Loss = MISSING
-    """Loss: contrastive, triplet."""
+    """Loss: contrastive, triplet, margin."""
     random_negatives: int = knob(256, at_least=0)
     """Documents drawn from the corpus for each batch, as further negatives."""
+    given_negatives: int = knob(1, at_least=0)
+    """Documents judged not relevant to a pair's query, drawn for each pair as further negatives; 0: none."""
 
     # optimisation
     epochs: int = knob(10, at_least=0)
@@ -108,7 +132,13 @@ class Train:
     beta2: float = knob(0.999, at_least=0, below=1)
     """Decay of Adam's second moment."""
     scheduler: Scheduler = Scheduler.cosine
-    """Learning rate over the run: cosine, linear, constant."""
+    """Learning rate over the run: cosine, linear, constant, step, plateau."""
+    step_size: int = knob(3, at_least=1)
+    """Epochs after which `scheduler=step` lowers the learning rate, again and again."""
+    plateau_patience: int = knob(1, at_least=1)
+    """Evaluations without a better `select` after which `scheduler=plateau` lowers the learning rate."""
+    gamma: float = knob(0.5, above=0, at_most=1)
+    """Factor by which step and plateau lower the learning rate."""
     warmup: float = knob(0.1, at_least=0, below=1)
     """Share of the steps in which the learning rate rises from 0."""
     grad_clip: float = knob(1.0, at_least=0)
@@ -123,6 +153,8 @@ class Train:
     """Metric on dev by which the best epoch is kept."""
     k: list[int] = knob(list(CUT_OFFS), at_least=1)
     """Cut-offs of the metrics, in ranks."""
+    candidates: Candidates = Candidates.full
+    """What a dev query ranks: full (the whole corpus), or own (the documents judged for it)."""
     eval_every_epoch: bool = True
     """Evaluate after every epoch; otherwise only after the last."""
     eval_max_queries: int = knob(0, at_least=0)

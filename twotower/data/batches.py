@@ -1,12 +1,13 @@
 """Training pairs to batches: who is whose positive, and who may not be a negative.
 
-    row i of `relevant` is query i, column i its positive; further columns are drawn from the corpus
+    row i of `relevant` is query i, column i its positive; then given negatives, then documents of the corpus
 
-    queries [q0 q1]   docs [d0 d1 | d7]   relevant [[T F F]
-                                                    [F T T]]
+    queries [q0 q1]   docs [d0 d1 | d4 | d7]   relevant [[T F F F]   given [[F F T F]
+                                                         [F T F T]]         [F F F F]]
 
-Here d7 is known to be relevant to q1, so it is no negative of it. A document counts as relevant to a query
-when it, or one that reads the same to the tower, was judged so for the query, or for one that reads the same.
+Here d7 is known to be relevant to q1, so it is no negative of it, and d4 was judged not relevant to q0. A
+document counts as relevant to a query when it, or one that reads the same to the tower, was judged so for the
+query, or for one that reads the same; likewise as not relevant, unless it is both.
 """
 
 from collections.abc import Iterator
@@ -19,22 +20,57 @@ from numpy.typing import NDArray
 from twotower.data.collection import Judgements
 from twotower.text.ragged import Ragged, Rows, offsets_of
 
+Mask = NDArray[np.bool_]
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B queries, C documents of which the first B are the queries' positives, and `relevant` (B, C)."""
+    """B queries, C documents of which the first B are the queries' positives, and what is known of them."""
 
     queries: Ragged
     docs: Ragged
-    relevant: NDArray[np.bool_]
+    relevant: Mask
+    """Whether each document is known to be relevant to each query, (B, C)."""
+    given: Mask
+    """Whether each document was judged not relevant to each query, (B, C)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Documents of each class of equal queries: those of `class` from `starts[class]` to `starts[class + 1]`.
+
+    Of documents that read the same the first stands for all, by its row.
+    """
+
+    docs: Rows
+    starts: Rows
+
+    @staticmethod
+    def of(pairs: NDArray[np.int64], classes: int) -> "Known":
+        """From (pairs, 2) distinct query classes and documents, sorted."""
+        return Known(pairs[:, 1].copy(), np.searchsorted(pairs[:, 0], np.arange(classes + 1)))
+
+    def of_queries(self, queries: Rows) -> tuple[Rows, Rows]:
+        """Which of `queries` (classes), and a document of it, for all that they have."""
+        owners, places = _ranges(self.starts[queries], self.starts[queries + 1])
+        return owners, self.docs[places]
+
+    def marks(self, queries: Rows, docs: Rows) -> Mask:
+        """Whether each of `docs` is one of each of `queries`' (classes, each), (queries, docs)."""
+        rows, wanted = self.of_queries(queries)
+        order = np.argsort(docs, kind="stable")
+        lows, highs = (np.searchsorted(docs[order], wanted, side=side) for side in ("left", "right"))
+        entries, places = _ranges(lows, highs)
+        marked = np.zeros((len(queries), len(docs)), dtype=np.bool_)
+        marked[rows[entries], order[places]] = True
+        return marked
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingPairs:
-    """Pairs of a query and a relevant document, with all that is known to be relevant.
+    """Pairs of a query and a relevant document, with all that is known to be relevant, or not to be.
 
-    `query_rows`, `doc_rows` (P,) are the pairs. `known` holds, for each class of equal queries, the classes
-    of equal documents that are relevant to it, from `starts[class]` to `starts[class + 1]`.
+    `query_rows`, `doc_rows` (P,) are the pairs; a class is the row of the first text that reads the same.
     """
 
     queries: Ragged
@@ -43,8 +79,10 @@ class TrainingPairs:
     doc_rows: Rows
     query_classes: Rows
     doc_classes: Rows
-    known: Rows
-    starts: Rows
+    known: Known
+    """What is relevant."""
+    refused: Known
+    """The given negatives: judged not relevant, and reading as nothing that is."""
 
     @staticmethod
     def build(
@@ -58,12 +96,21 @@ class TrainingPairs:
         if not good.any():
             highest = max(judgements.grades.tolist(), default="none")
             raise ValueError(f"training pairs: no judgement reaches min_grade {min_grade}, highest {highest}")
-        query_rows, doc_rows = judgements.queries[good], judgements.docs[good]
-        query_classes, doc_classes = equal_texts(queries), equal_texts(docs)
-        pairs = np.unique(np.stack([query_classes[query_rows], doc_classes[doc_rows]], axis=1), axis=0)
-        starts = np.searchsorted(pairs[:, 0], np.arange(len(queries) + 1))
+        query_classes, doc_classes = first_equal(queries), first_equal(docs)
+        judged = np.stack([query_classes[judgements.queries], doc_classes[judgements.docs]], axis=1)
+        relevant = np.unique(judged[good], axis=0)
+        bad = np.unique(judged[~good], axis=0)
+        bad_keys, keys = (pairs[:, 0] * len(docs) + pairs[:, 1] for pairs in (bad, relevant))
+        refused = np.isin(bad[:, 0], relevant[:, 0]) & ~np.isin(bad_keys, keys)  # the rest is in no pair
         return TrainingPairs(
-            queries, docs, query_rows, doc_rows, query_classes, doc_classes, pairs[:, 1].copy(), starts
+            queries,
+            docs,
+            judgements.queries[good],
+            judgements.docs[good],
+            query_classes,
+            doc_classes,
+            Known.of(relevant, len(queries)),
+            Known.of(bad[refused], len(queries)),
         )
 
     def __len__(self) -> int:
@@ -74,45 +121,62 @@ class TrainingPairs:
         return -(-len(self) // batch_size)
 
     def epoch(
-        self, seed: int, epoch: int, *, batch_size: int, random_negatives: int, first: int = 0
+        self,
+        seed: int,
+        epoch: int,
+        *,
+        batch_size: int,
+        random_negatives: int,
+        given_negatives: int = 0,
+        first: int = 0,
     ) -> Iterator[Batch]:
         """The batches of one epoch from batch `first` on.
 
-        All randomness is drawn ahead from (seed, epoch): batch n is the same wherever the epoch starts.
+        For each pair up to `given_negatives` of its query's are drawn, without repetition.
+
+        All randomness comes from (seed, epoch): batch n is the same wherever the epoch starts.
         """
         rng = np.random.default_rng(np.random.SeedSequence([seed, epoch]))
         order = rng.permutation(len(self))
         negatives = rng.integers(len(self.docs), size=(self.batches(batch_size), random_negatives))
         for number in range(first, len(negatives)):
             pairs = order[number * batch_size : (number + 1) * batch_size]
-            rows = self.query_rows[pairs]
-            columns = np.concatenate([self.doc_rows[pairs], negatives[number]])
+            rows, positives = self.query_rows[pairs], self.doc_rows[pairs]
+            # a stream for each batch, beside that of the epoch, which given negatives must not change
+            own = np.random.default_rng(np.random.SeedSequence([seed, epoch], spawn_key=(number,)))
+            given = self._given(rows, positives, given_negatives, own)
+            columns = np.concatenate([positives, given, negatives[number]])
             relevant = self.relevant(rows, columns)
-            yield Batch(self.queries.take(rows), self.docs.take(columns), relevant)
+            refused = self._refused(rows, columns) if given_negatives else np.zeros_like(relevant)
+            yield Batch(self.queries.take(rows), self.docs.take(columns), relevant, refused)
 
-    def relevant(self, query_rows: Rows, doc_rows: Rows) -> NDArray[np.bool_]:
+    def relevant(self, query_rows: Rows, doc_rows: Rows) -> Mask:
         """Whether each document is known to be relevant to each query, (B, C)."""
-        queries, docs = self.query_classes[query_rows], self.doc_classes[doc_rows]
-        rows, known = _ranges(self.starts[queries], self.starts[queries + 1])
-        order = np.argsort(docs, kind="stable")
-        classes = self.known[known]
-        lows, highs = (np.searchsorted(docs[order], classes, side=side) for side in ("left", "right"))
-        entries, places = _ranges(lows, highs)
-        relevant = np.zeros((len(queries), len(docs)), dtype=np.bool_)
-        relevant[rows[entries], order[places]] = True
-        return relevant
+        return self.known.marks(self.query_classes[query_rows], self.doc_classes[doc_rows])
+
+    def _refused(self, query_rows: Rows, doc_rows: Rows) -> Mask:
+        """Whether each document is a given negative of each query, (B, C)."""
+        return self.refused.marks(self.query_classes[query_rows], self.doc_classes[doc_rows])
+
+    def _given(self, query_rows: Rows, positives: Rows, count: int, rng: np.random.Generator) -> Rows:
+        """Rows of up to `count` given negatives of each query, each once, without those among `positives`."""
+        rows, docs = self.refused.of_queries(self.query_classes[query_rows])
+        shuffled = np.lexsort((rng.random(len(rows)), rows))  # by query, and at random within it
+        rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        drawn = docs[shuffled[rank < count]]
+        return np.setdiff1d(drawn, self.doc_classes[positives])
 
 
-def equal_texts(texts: Ragged) -> Rows:
-    """A class for each text, (n,): equal for texts of equal ids, numbered by first appearance.
+def first_equal(texts: Ragged) -> Rows:
+    """The row of the first text of equal ids, for each text, (n,).
 
-    >>> equal_texts(Ragged.of([[5, 7], [9], [5, 7]])).tolist()
+    >>> first_equal(Ragged.of([[5, 7], [9], [5, 7]])).tolist()
     [0, 1, 0]
     """
-    classes: dict[bytes, int] = {}
+    rows: dict[bytes, int] = {}
     ids, ends = texts.ids.tobytes(), (texts.offsets * texts.ids.itemsize).tolist()
     keys = (ids[start:end] for start, end in pairwise(ends))
-    return np.array([classes.setdefault(key, len(classes)) for key in keys], dtype=np.int64)
+    return np.array([rows.setdefault(key, row) for row, key in enumerate(keys)], dtype=np.int64)
 
 
 def _ranges(lows: Rows, highs: Rows) -> tuple[Rows, Rows]:

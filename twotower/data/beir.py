@@ -1,31 +1,33 @@
-"""A BEIR folder (Thakur et al., 2021) to a collection, each file plain or gzipped.
+"""A BEIR folder (Thakur et al., 2021), each file plain or gzipped, to a collection and back.
 
     corpus.jsonl      {"_id": "d1", "title": "Einstein", "text": "Physicist, born in Ulm."}   title optional
     queries.jsonl     {"_id": "q1", "text": "where was einstein born"}
     qrels/train.tsv   query-id<TAB>corpus-id<TAB>score     the header, then one judgement a line
 
 The files are UTF-8, with or without a byte order mark. What is wrong in them is a ValueError that begins with
-`file:line:`; nothing is skipped, and queries judged in no split are kept.
+`file:line:`, or with on_bad=skip a counted line; queries judged in no split are kept.
 """
 
-import gzip
 import json
 import re
-import zlib
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from twotower.config import OnBad
 from twotower.data import checks
 from twotower.data.collection import Collection
+from twotower.data.ledger import BadLine, Ledger, Page, decoded
 
 HEADER = ["query-id", "corpus-id", "score"]
 INTEGER = re.compile(r"-?[0-9]{1,10}")
+UNFIT = re.compile(r"[\t\r\n]")
+"""What an id cannot hold in a file of tab-separated lines."""
 T = TypeVar("T")
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def read(path: str | Path) -> Collection:
+def read(path: str | Path, on_bad: OnBad = OnBad.error) -> Collection:
     """The folder's collection, named after the folder.
 
     Raises FileNotFoundError for what is missing, ValueError for what is malformed, with file and line.
@@ -39,15 +41,70 @@ def read(path: str | Path) -> Collection:
         raise FileNotFoundError(
             f"{folder}: a file, want a folder with corpus.jsonl, queries.jsonl and qrels/"
         )
-    docs = _records(_one_of(folder, "corpus.jsonl"), "document", checks.title_and_text)
-    queries = _records(_one_of(folder, "queries.jsonl"), "query", _query_text)
+    ledger = Ledger(on_bad)
+    docs = _records(ledger.page(_one_of(folder, "corpus.jsonl")), "document", _document)
+    queries = _records(ledger.page(_one_of(folder, "queries.jsonl")), "query", _query)
     qrels = {
-        split: _judgements(file, docs, queries) for split, file in _qrels_files(folder / "qrels").items()
+        split: _judgements(ledger.page(file), docs, queries)
+        for split, file in _qrels_files(folder / "qrels").items()
     }
     folder = folder.resolve()
     return Collection.assemble(
-        folder.name, docs, queries, qrels, source={"kind": "beir", "path": str(folder)}
+        folder.name, docs, queries, qrels, source={"kind": "beir", "path": str(folder)}, ledger=ledger
     )
+
+
+def write(collection: Collection, folder: Path) -> None:
+    """`collection` as a BEIR folder that reads back with the same content hash; written aside, then renamed.
+
+    Raises FileExistsError for a folder that holds something, ValueError for a collection without judgements,
+    and for ids and names of splits that the files cannot hold.
+    """
+    folder = folder.expanduser()
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise FileExistsError(f"{folder}: exists and is not empty, want a folder that is not there yet")
+    _check_names(collection)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # made within the temporary folder, which only its owner may enter
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
+        made = Path(aside) / "made"
+        (made / "qrels").mkdir(parents=True)
+        docs = zip(collection.doc_ids, collection.doc_titles, collection.doc_texts, strict=True)
+        _write(made / "corpus.jsonl", (_json(_id=doc, title=title, text=text) for doc, title, text in docs))
+        queries = zip(collection.query_ids, collection.query_texts, strict=True)
+        _write(made / "queries.jsonl", (_json(_id=query, text=text) for query, text in queries))
+        for split, judged in collection.qrels.items():
+            _write(made / "qrels" / f"{split}.tsv", _rows(judged))
+        made.replace(folder)
+
+
+def _check_names(collection: Collection) -> None:
+    if not collection.splits:
+        raise ValueError(f"{collection.name}: no judgements, want at least one split for a BEIR folder")
+    for split in collection.splits:
+        if not split or split.startswith(".") or UNFIT.search(split) or "/" in split:
+            raise ValueError(f"{collection.name}: split {split!r}, want a name that a file can have")
+    for kind, ids in (("document", collection.doc_ids), ("query", collection.query_ids)):
+        if unfit := next(filter(UNFIT.search, ids), None):
+            raise ValueError(
+                f"{collection.name}: {kind} id {unfit!r} holds a tab or a line end, want neither"
+            )
+
+
+def _write(file: Path, lines: Iterable[str]) -> None:
+    with file.open("w", encoding="utf-8", newline="\n") as out:
+        out.writelines(f"{line}\n" for line in lines)
+
+
+def _json(**record: str) -> str:
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _rows(judged: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    yield "\t".join(HEADER)
+    for query, grades in judged.items():
+        for doc, grade in grades.items():
+            yield f"{query}\t{doc}\t{grade}"
 
 
 def _one_of(folder: Path, name: str) -> Path:
@@ -75,96 +132,99 @@ def _tsv_files(folder: Path) -> list[Path]:
     return [file for file in hidden if not file.name.startswith(".")]
 
 
-def _lines(file: Path) -> list[str]:
-    """The file's lines without their ends; blank lines at the end of the file do not count."""
-    if file.is_dir():
-        raise FileNotFoundError(f"{file}: a folder, want a file")
-    data = file.read_bytes()
-    if file.suffix == ".gz":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{file}: damaged or not gzip: {error}") from None
-    data = data.removeprefix(BYTE_ORDER_MARK)
-    try:
-        # not splitlines(): U+2028 and its like may stand inside a JSON string
-        return data.decode().rstrip("\r\n").split("\n") if data.strip() else []
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{file}:{line}: byte 0x{data[error.start]:02x} is not UTF-8") from None
-
-
-def _records(file: Path, kind: str, value: Callable[[str, Any], T]) -> dict[str, T]:
+def _records(page: Page, kind: str, value: Callable[[dict[str, Any]], T]) -> dict[str, T]:
     """Id -> what `value` makes of the line's JSON object."""
     records: dict[str, T] = {}
     lines: dict[str, int] = {}
-    for number, line in enumerate(_lines(file), start=1):
-        where = f"{file}:{number}"
-        record = _json_object(where, line)
-        for name in ("_id", "text"):
-            if name not in record:
-                raise ValueError(f"{where}: no {name!r}, it has {', '.join(map(repr, record)) or 'nothing'}")
-        key = checks.text(f"{where}: _id", record["_id"])
-        if key in records:
-            raise ValueError(f"{where}: duplicate _id {key!r}, first on line {lines[key]}")
-        records[key] = value(where, record)
-        lines[key] = number
+    for number, line in page.lines():
+        with page.line(number):
+            record = _json_object(decoded(line))
+            for name in ("_id", "text"):
+                if name not in record:
+                    has = ", ".join(map(repr, record)) or "nothing"
+                    raise BadLine("missing field", f"no {name!r}, it has {has}")
+            key = _text(record, "_id")
+            if key in records:
+                raise BadLine("duplicate id", f"duplicate _id {key!r}, first on line {lines[key]}")
+            records[key] = value(record)
+            lines[key] = number
     if not records:
-        raise ValueError(f"{file}: empty, want at least one {kind}")
+        raise ValueError(f"{page.file}: empty, want at least one {kind}{_skips(page)}")
     return records
 
 
-def _json_object(where: str, line: str) -> dict[str, Any]:
-    if not line.strip():
-        raise ValueError(f"{where}: a blank line, want a JSON object")
+def _json_object(line: str) -> dict[str, Any]:
+    if not line:
+        raise BadLine("blank", "a blank line, want a JSON object")
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
+        raise BadLine("not JSON", f"not JSON: {error.msg} at column {error.colno}") from None
     except (ValueError, RecursionError) as error:  # an integer of 5,000 digits, brackets 1,000 deep
-        raise ValueError(f"{where}: not JSON that can be read: {error}") from None
+        raise BadLine("not JSON", f"not JSON that can be read: {error}") from None
     if not isinstance(record, dict):
-        raise ValueError(f"{where}: got {checks.kind(record)}, want a JSON object")
+        raise BadLine("not an object", f"got {checks.kind(record)}, want a JSON object")
     return record
 
 
-def _query_text(where: str, record: dict[str, Any]) -> str:
-    return checks.text(f"{where}: text", record["text"])
+def _text(record: dict[str, Any], name: str) -> str:
+    try:
+        return checks.text(name, record[name])
+    except ValueError as error:
+        raise BadLine(f"wrong {name}", str(error)) from None
 
 
-def _judgements(file: Path, docs: dict[str, Any], queries: dict[str, Any]) -> dict[str, dict[str, int]]:
+def _document(record: dict[str, Any]) -> tuple[str, str]:
+    title = _text(record, "title") if "title" in record else ""
+    text = _text(record, "text")
+    if not title.strip() and not text.strip():
+        raise BadLine("empty document", "empty document, want a title or a text")
+    return title, text
+
+
+def _query(record: dict[str, Any]) -> str:
+    return _text(record, "text")
+
+
+def _judgements(page: Page, docs: Mapping[str, Any], queries: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Query id -> document id -> grade of one split's file."""
     judged: dict[str, dict[str, int]] = {}
-    for where, query, doc, grade in _judgement_lines(file):
-        if query not in queries:
-            raise ValueError(f"{where}: query {query!r} is not in queries.jsonl")
-        if doc not in docs:
-            raise ValueError(f"{where}: document {doc!r} is not in corpus.jsonl")
-        grades = judged.setdefault(query, {})
-        if doc in grades:
-            raise ValueError(f"{where}: query {query!r} and document {doc!r} are judged twice")
-        grades[doc] = grade
+    lines = page.lines()
+    _check_header(page.file, next(lines, (1, b""))[1])
+    page.header = 1
+    for number, line in lines:
+        with page.line(number):
+            query, doc, grade = _judgement(decoded(line))
+            if query not in queries:
+                raise BadLine("unknown query", f"query {query!r} is not in queries.jsonl")
+            if doc not in docs:
+                raise BadLine("unknown document", f"document {doc!r} is not in corpus.jsonl")
+            grades = judged.setdefault(query, {})
+            if doc in grades:
+                raise BadLine("judged twice", f"query {query!r} and document {doc!r} are judged twice")
+            grades[doc] = grade
     if not judged:
-        raise ValueError(f"{file}: no judgement, want at least one")
+        raise ValueError(f"{page.file}: no judgement, want at least one{_skips(page)}")
     return judged
 
 
-def _judgement_lines(file: Path) -> Iterator[tuple[str, str, str, int]]:
-    """Each judgement: `file:line`, query id, document id, grade."""
-    lines = _lines(file)
-    _check_header(file, lines[0].rstrip("\r").split("\t") if lines else [])
-    for number, line in enumerate(lines[1:], start=2):
-        where = f"{file}:{number}"
-        fields = line.rstrip("\r").split("\t")
-        if len(fields) != len(HEADER):
-            raise ValueError(f"{where}: {len(fields)} tab-separated fields, want 3: {' '.join(HEADER)}")
-        query, doc, score = fields
-        if not INTEGER.fullmatch(score) or abs(int(score)) > checks.LARGEST_GRADE:
-            raise ValueError(f"{where}: score {score[:40]!r}, want an integer of 32 bits")
-        yield where, query, doc, int(score)
+def _judgement(line: str) -> tuple[str, str, int]:
+    """Query id, document id, grade."""
+    fields = line.split("\t")
+    if len(fields) != len(HEADER):
+        kind = "wrong number of fields" if line else "blank"
+        raise BadLine(kind, f"{len(fields)} tab-separated fields, want 3: {' '.join(HEADER)}")
+    query, doc, score = fields
+    if not INTEGER.fullmatch(score) or abs(int(score)) > checks.LARGEST_GRADE:
+        raise BadLine("bad score", f"score {score[:40]!r}, want an integer of 32 bits")
+    return query, doc, int(score)
 
 
-def _check_header(file: Path, fields: list[str]) -> None:
+def _check_header(file: Path | str, line: bytes) -> None:
+    try:
+        fields = decoded(line).split("\t")
+    except BadLine as error:
+        raise ValueError(f"{file}:1: {error}") from None
     if fields == HEADER:
         return
     wanted = "want the header 'query-id<TAB>corpus-id<TAB>score'"
@@ -172,3 +232,8 @@ def _check_header(file: Path, fields: list[str]) -> None:
     if len(words) == 4 and INTEGER.fullmatch(words[-1]):
         raise ValueError(f"{file}:1: TREC qrels (query 0 document grade), {wanted} and three columns")
     raise ValueError(f"{file}:1: got {' '.join(fields)[:60]!r}, {wanted}")
+
+
+def _skips(page: Page) -> str:
+    """What was skipped on a page of which nothing is left."""
+    return f"; {page.report()}" if page.skipped else ""

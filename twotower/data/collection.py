@@ -10,7 +10,7 @@ order in which it was read.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from twotower.data import checks
 from twotower.data.checks import Qrels
+from twotower.data.ledger import FileReport, Ledger
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,10 @@ class Collection:
     qrels: Qrels
     source: Mapping[str, Any] = field(default_factory=dict)
     """How to read it again, in plain types; empty for a collection built in Python."""
+    files: tuple[FileReport, ...] = ()
+    """What became of the lines of the files that it was read from."""
+    remarks: tuple[str, ...] = ()
+    """What its reader settled, a line each."""
 
     def __post_init__(self) -> None:
         for kind, ids in (("document", self.doc_ids), ("query", self.query_ids)):
@@ -95,8 +100,9 @@ class Collection:
         qrels: Qrels,
         *,
         source: Mapping[str, Any],
+        ledger: Ledger | None = None,
     ) -> "Collection":
-        """From checked parts in any order: `docs` is {id: (title, text)}."""
+        """From checked parts in any order: `docs` is {id: (title, text)}, `ledger` that of their files."""
         doc_ids, query_ids = tuple(sorted(docs)), tuple(sorted(queries))
         return Collection(
             name=name,
@@ -107,6 +113,8 @@ class Collection:
             query_texts=tuple(queries[query] for query in query_ids),
             qrels=sorted_qrels(qrels),
             source=dict(source),
+            files=ledger.reports() if ledger else (),
+            remarks=tuple(ledger.remarks) if ledger else (),
         )
 
     @property
@@ -171,59 +179,6 @@ class Collection:
         """SHA-256 (hex) of the judgements of `split`."""
         grades = sorted_qrels({split: self.split(split)})[split]
         return _digest((query, doc, str(g)) for query, docs in grades.items() for doc, g in docs.items())
-
-
-def hold_out_dev(collection: Collection, share: float, rng: np.random.Generator) -> Collection:
-    """The same collection with about `share` of its train queries moved into a new split "dev".
-
-    Queries that share a relevant document (grade above 0) move together, so no document is relevant in both;
-    a group that is larger than the room left stays in train, as do queries without a relevant document.
-    Raises ValueError without a train split, with a dev split already there, or where no group can move.
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"{collection.name}: dev share {share}, want a number between 0 and 1")
-    if "dev" in collection.splits:
-        raise ValueError(
-            f"{collection.name}: it has a dev split already, beside {', '.join(collection.splits)}"
-        )
-    train = collection.split("train")
-    groups = _groups(train)
-    total = sum(map(len, groups))
-    if len(groups) < 2:
-        found = f"{total} train queries with a relevant document in {len(groups)} groups that share documents"
-        raise ValueError(f"{collection.name}: {found}, want two groups to hold one out as dev")
-    room = min(max(1, round(share * total)), total - 1)
-    held: set[str] = set()
-    for number in rng.permutation(len(groups)).tolist():
-        if len(held) + len(groups[number]) <= room:
-            held.update(groups[number])
-    if not held:  # every group is larger than the room: the smallest comes nearest
-        smallest = min(groups, key=len)
-        held.update(smallest)
-    kept = {query: grades for query, grades in train.items() if query not in held}
-    dev = {query: train[query] for query in train if query in held}
-    return replace(collection, qrels=sorted_qrels({**collection.qrels, "train": kept, "dev": dev}))
-
-
-def _groups(judged: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
-    """Queries with a relevant document, together where they share one, also through others."""
-    parent: dict[str, str] = {}
-
-    def root(query: str) -> str:
-        while parent[query] != query:
-            parent[query] = parent[parent[query]]
-            query = parent[query]
-        return query
-
-    first_query: dict[str, str] = {}
-    for query in sorted(judged):
-        for doc in (doc for doc, grade in judged[query].items() if grade > 0):
-            parent.setdefault(query, query)
-            parent[root(query)] = root(first_query.setdefault(doc, query))
-    groups: dict[str, list[str]] = {}
-    for query in parent:
-        groups.setdefault(root(query), []).append(query)
-    return list(groups.values())
 
 
 def sorted_qrels(qrels: Qrels) -> dict[str, dict[str, dict[str, int]]]:

@@ -1,7 +1,7 @@
 """The data knobs to a collection, and a collection's stored description back to knobs.
 
-Beir(path="folder")  ->  Collection(..., source={"kind": "beir", "path": "/.../folder", "dev_share": 0.1})
-                     ->  Beir(path="/.../folder", dev_share=0.1)
+Beir(path="folder")  ->  Collection(..., source={"kind": "beir", "path": "/.../folder", "on_bad": "error"})
+                     ->  Beir(path="/.../folder", on_bad=OnBad.error)
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from twotower import config
-from twotower.data import beir, docstrings
+from twotower.data import beir, docstrings, msmarco, pairs, stamps
 from twotower.data.collection import Collection
 
 
-def read(cfg: config.Data, cache_dir: Path) -> Collection:
+def read(cfg: config.Source, cache_dir: Path) -> Collection:
     """The collection that `cfg` describes, as it lies there: `dev_share` is recorded, nothing is held out.
 
     Raises what the reader raises, and ValueError for `Stored`, which the commands that take a checkpoint turn
@@ -24,28 +24,22 @@ def read(cfg: config.Data, cache_dir: Path) -> Collection:
         case config.Docstrings():
             collection = docstrings.read(cfg.packages, cache_dir)
         case config.Beir():
-            collection = beir.read(cfg.path)
+            collection = beir.read(cfg.path, cfg.on_bad)
+        case config.MsMarco():
+            collection = msmarco.read(cfg)
+        case config.Triplets() | config.Pairs():
+            collection = pairs.read(cfg)
         case config.Stored():
-            raise ValueError(
-                "data=stored: there is no checkpoint to take it from, want data=docstrings or beir"
-            )
+            raise ValueError(f"data=stored: there is no checkpoint to take it from, want data={stamps.KINDS}")
         case _:
-            raise TypeError(f"no reader for {type(cfg).__name__}; want Docstrings or Beir")
-    return replace(collection, source={**collection.source, "dev_share": cfg.dev_share})
+            raise TypeError(f"no reader for {type(cfg).__name__}; want data={stamps.KINDS}")
+    return replace(collection, source=stamps.described(cfg))
 
 
-def from_source(source: Mapping[str, Any]) -> config.Data:
+def from_source(source: Mapping[str, Any]) -> config.Source:
     """The knobs that read the collection with this `source` again; ValueError for what no reader wrote.
 
-    >>> from_source({"kind": "beir", "path": "folder"})
-    Beir(dev_share=0.1, path='folder')
+    >>> from_source({"kind": "beir", "path": "folder"}).path
+    'folder'
     """
-    shared = {"dev_share": source["dev_share"]} if "dev_share" in source else {}
-    match source:
-        case {"kind": "docstrings", "packages": [*packages]}:
-            return config.Docstrings(packages=list(packages), **shared)
-        case {"kind": "beir", "path": str(path)}:
-            return config.Beir(path=path, **shared)
-        case _:
-            found = dict(source) or "nothing"
-            raise ValueError(f"collection source: got {found}, want kind 'docstrings' or 'beir'; name data=")
+    return stamps.knobs_of(source)
