@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from twotower.data.collection import Judgements
-from twotower.evaluation.evaluate import evaluate
+from twotower.evaluation import candidates
+from twotower.evaluation.evaluate import evaluate, evaluate_lists
 
 QUERIES = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]], dtype=np.float32)
 DOCS = np.array([[0.0, 1.0], [1.0, 0.0], [0.8, 0.6]], dtype=np.float32)
@@ -49,3 +50,17 @@ def test_a_split_with_no_relevant_document_is_refused() -> None:
 def test_cut_offs_below_one_are_refused(ks: list[int]) -> None:
     with pytest.raises(ValueError, match="want one or more cut-offs"):
         evaluate(QUERIES, DOCS, JUDGED, ks=ks, min_grade=1, chunk=2)
+
+
+def test_each_querys_own_list_is_ranked_and_nothing_else() -> None:
+    lists = candidates.judged(JUDGED)
+    found = evaluate_lists(QUERIES, DOCS[lists.members], JUDGED, lists, ks=[1, 2], min_grade=2)
+    # query 6 (0.6, 0.8) scores its documents 0 and 1 at 0.8 and 0.6; document 2 (0.96) is not in its list
+    assert found.per_query["mrr_2"].tolist() == [1]
+    assert (found.queries, found.judged, found.query_rows.tolist()) == (3, 1, [6])
+
+
+def test_a_split_with_no_relevant_document_is_refused_over_lists_too() -> None:
+    lists = candidates.judged(JUDGED)
+    with pytest.raises(ValueError, match="want one of at least min_grade=3"):
+        evaluate_lists(QUERIES, DOCS, JUDGED, lists, ks=[1], min_grade=3)

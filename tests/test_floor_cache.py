@@ -2,10 +2,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from passages_case import passages
 
 from twotower.data.collection import Collection
 from twotower.data.tokens import tokenise
-from twotower.evaluation import floor_cache, floors
+from twotower.evaluation import candidates, floor_cache, floors
+from twotower.evaluation.candidates import Lists
 from twotower.evaluation.floor_cache import Floors
 from twotower.evaluation.protocol import Protocol
 from twotower.text.tokenize import Tokenizer
@@ -27,13 +29,17 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def scored(
-    collection: Collection, cache: Path, *, ks: tuple[int, ...] = (1, 10), pattern: str = ""
+    collection: Collection,
+    cache: Path,
+    lists: Lists | None = None,
+    *,
+    ks: tuple[int, ...] = (1, 10),
+    pattern: str = "",
 ) -> Floors:
-    protocol = Protocol.of(collection, "dev", min_grade=1, ks=ks)
+    protocol = replace(Protocol.of(collection, "dev", lists, min_grade=1, ks=ks), tokenizer=pattern)
     tokens = tokenise(collection, Tokenizer(), cache)
-    return floor_cache.chance_and_bm25(
-        replace(protocol, tokenizer=pattern), tokens, collection.judgements("dev"), ks=ks, cache_dir=cache
-    )
+    judged = collection.judgements("dev")
+    return floor_cache.chance_and_bm25(protocol, tokens, judged, lists, ks=ks, cache_dir=cache)
 
 
 def test_floors_have_means_and_how_many_queries_made_them(tiny: Collection, tmp_path: Path) -> None:
@@ -61,6 +67,16 @@ def test_other_cut_offs_and_another_tokenizer_are_computed_anew(
     scored(tiny, tmp_path, ks=(1, 5))
     scored(tiny, tmp_path, pattern="other")
     assert counted == ["chance", "bm25"] * 3
+
+
+def test_own_lists_and_the_corpus_have_floors_of_their_own(tmp_path: Path, counted: list[str]) -> None:
+    collection = passages()
+    own = candidates.judged(collection.judgements("dev"))
+    full, listed = scored(collection, tmp_path), scored(collection, tmp_path, own)
+    assert full["chance"]["mrr_10"] < 0.03 < 0.29 < listed["chance"]["mrr_10"]
+    assert listed["chance"]["recall_10"] == pytest.approx(1)
+    assert scored(collection, tmp_path, own) == listed
+    assert counted == ["chance", "bm25"] * 2
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[1]", '{"chance": {}}', "\x00"])

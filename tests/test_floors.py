@@ -1,10 +1,14 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
+from passages_case import passages
+from test_metrics import plain
 
 from twotower.data.collection import Judgements
-from twotower.evaluation import floors
+from twotower.evaluation import candidates, floors
+from twotower.evaluation.candidates import Lists
 from twotower.evaluation.evaluate import evaluate
 from twotower.text.ragged import Ragged
 from twotower.text.tokenize import Tokens
@@ -45,6 +49,51 @@ def test_ten_candidates_have_the_known_chance_level() -> None:
     )
 
 
+def test_chance_over_own_lists_is_the_mean_of_their_harmonic_numbers() -> None:
+    # one relevant document among n: the mean over ranks r of 1 / r, from r = 11 on nothing at MRR@10
+    sizes = (2, 6, 8, 8, 10, 13)
+    judged = judgements(*((query, doc, int(doc == 1)) for query, n in enumerate(sizes) for doc in range(n)))
+    found = floors.chance(candidates.judged(judged), judged, ks=[10, 20], min_grade=1)
+    harmonic = [sum(1 / rank for rank in range(1, n + 1)) for n in sizes]
+    at_ten = [sum(1 / rank for rank in range(1, min(n, 10) + 1)) for n in sizes]
+    assert found.metrics["mrr"] == pytest.approx(
+        np.mean([h / n for h, n in zip(harmonic, sizes, strict=True)])
+    )
+    assert found.metrics["mrr_10"] == pytest.approx(
+        np.mean([h / n for h, n in zip(at_ten, sizes, strict=True)])
+    )
+    assert found.per_query["mrr_10"][4] == pytest.approx(0.29289682539682538)
+    assert found.per_query["recall_10"].tolist() == pytest.approx([1, 1, 1, 1, 1, 10 / 13])
+
+
+def test_chance_over_own_lists_with_several_relevant_is_the_mean_over_all_orders() -> None:
+    lists = [[1, 0, 1, 0, 0], [2, 0, 1], [0, 1, 1, 3], [0, 0]]
+    judged = judgements(
+        *((q, doc, grade) for q, grades in enumerate(lists) for doc, grade in enumerate(grades))
+    )
+    found = floors.chance(candidates.judged(judged), judged, ks=[3], min_grade=1)
+    assert (found.queries, found.judged) == (4, 3)
+    for query, grades in enumerate(lists[:3]):
+        whole = [plain(order, grades, 3, 1) for order in itertools.permutations(grades)]
+        for name in whole[0]:
+            mean = np.mean([each[name] for each in whole])
+            assert found.per_query[name][query] == pytest.approx(mean, abs=1e-12), name
+
+
+def test_chance_over_the_passages_is_that_of_their_real_lengths() -> None:
+    judged = passages().judgements("dev")
+    own = candidates.judged(judged)
+    found = floors.chance(own, judged, ks=[10], min_grade=1)
+    expected = []
+    for query in own.queries:
+        grades = judged.grades[judged.queries == query]
+        n, relevant = len(grades), int(grades.sum())
+        # the first relevant document stands at r: the others lie in the n - r places below
+        ways = [math.comb(n - rank, relevant - 1) / rank for rank in range(1, n + 1)]
+        expected.append(sum(ways) / math.comb(n, relevant))
+    assert found.per_query["mrr_10"].tolist() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("documents", [3, 8, 40])
 def test_a_model_that_gives_one_score_to_all_gets_chance(documents: int) -> None:
     judged = judgements((0, 0, 1), (0, 2, 2), (4, 1, 1), (5, 1, 0))
@@ -79,6 +128,19 @@ def test_bm25_takes_the_judged_queries_and_shares_ties() -> None:
     assert found.per_query["success_1"].tolist() == pytest.approx([1 / 2, 1])
     assert found.per_query["mrr_5"].tolist() == pytest.approx([3 / 4, 1])
     assert found.query_rows.tolist() == [1, 2]
+
+
+def test_bm25_over_own_lists_keeps_the_weights_of_the_whole_corpus() -> None:
+    # within the list of the first two, cat and bird weigh the same; in the corpus bird is rarer
+    docs = tokens("cat sat", "bird sat", "cat ran", "cat slept")
+    queries = tokens("cat bird", "zebra")
+    judged = judgements((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 3, 0))
+    found = floors.bm25(docs, queries, judged, candidates.judged(judged), ks=KS, min_grade=1)
+    # query 1 has no known word: one of two at chance
+    assert found.per_query["mrr_10"].tolist() == pytest.approx([1, 3 / 4])
+    everything = Lists.of(np.repeat([0, 1], 4), np.tile(np.arange(4), 2))
+    whole = floors.bm25(docs, queries, judged, ks=KS, min_grade=1).metrics
+    assert floors.bm25(docs, queries, judged, everything, ks=KS, min_grade=1).metrics == pytest.approx(whole)
 
 
 def test_a_query_without_known_words_gets_chance() -> None:

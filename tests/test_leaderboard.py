@@ -87,6 +87,22 @@ def test_rows_of_different_protocols_are_never_ranked_together(folder: Path) -> 
         found.best()
 
 
+def test_a_metric_that_short_lists_decide_is_an_alarm(tmp_path: Path) -> None:
+    own = replace(PROTOCOL, candidates="own-00000000000a", mean_candidates=8.2, most_candidates=10)
+    put(tmp_path, "a-000000", 0.4, protocol=own.to_dict())
+    assert board(tmp_path, "mrr_10").alarms == [
+        f"{own} ({own.key}): recall_10: at most 10 candidates a query, 1.0 for every model"
+    ]
+
+
+def test_own_lists_and_the_corpus_are_never_ranked_together(folder: Path) -> None:
+    own = [replace(PROTOCOL, candidates=f"own-00000000000{digit}").to_dict() for digit in "ab"]
+    put(folder, "d-000000", 0.9, protocol=own[0])
+    put(folder, "e-000000", 0.8, protocol=own[1])
+    groups = board(folder, "mrr_10").groups
+    assert sorted(sum(row.kind == "checkpoint" for row in group.rows) for group in groups) == [1, 1, 3]
+
+
 def test_what_is_not_in_a_table_is_listed_with_the_reason(folder: Path) -> None:
     put(folder, "never-000000", None)
     put(folder, "old-000000", 0.1, eval_results={"recall_10": 0.5})

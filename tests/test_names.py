@@ -171,3 +171,19 @@ def test_the_collection_and_split_that_are_asked_for_choose_the_protocol(tmp_pat
 def test_where_one_protocol_stands_nothing_asked_for_leaves_a_checkpoint_out(tmp_path: Path) -> None:
     path = put(tmp_path, "a-000000", 0.1, data={"source": {"kind": "docstrings", "packages": ["x"]}})
     assert names.find("@best", tmp_path, source={"kind": "beir", "path": "/data"}, split="test") == path
+
+
+def test_full_and_own_candidates_are_chosen_between_by_what_is_asked_for(tmp_path: Path) -> None:
+    own, others = (
+        replace(PROTOCOL, candidates=f"own-{digits}", mean_candidates=8.2, most_candidates=10).to_dict()
+        for digits in ("00000000000a", "00000000000b")
+    )
+    full = put(tmp_path, "a-000000", 0.1)
+    listed = put(tmp_path, "b-000000", 0.4, protocol=own)
+    with pytest.raises(ValueError, match=r"own candidates \(8\.2 a query\)"):
+        names.find("@best", tmp_path)
+    assert names.find("@best", tmp_path, candidates="full") == full
+    assert names.find("@best", tmp_path, candidates="own") == listed
+    put(tmp_path, "c-000000", 0.5, protocol=others)
+    with pytest.raises(ValueError, match="2 protocols"):
+        names.find("@best", tmp_path, candidates="own")

@@ -2,9 +2,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+from passages_case import passages
 
 from twotower.data.collection import Collection
+from twotower.evaluation import candidates
+from twotower.evaluation.candidates import Lists
 from twotower.evaluation.protocol import Protocol
 
 DOCS = {"a": "a cat", "b": "a dog"}
@@ -45,6 +49,8 @@ def test_what_makes_numbers_incomparable_makes_protocols_differ(change: dict[str
         {"tokenizer": "x"},
         {"max_query_words": 7},
         {"max_doc_words": 7},
+        {"mean_candidates": 7.0},
+        {"most_candidates": 7},
     ],
 )
 def test_names_depth_and_reading_are_recorded_and_not_compared(change: dict[str, Any]) -> None:
@@ -73,6 +79,36 @@ def test_how_texts_were_read_is_recorded_and_not_compared() -> None:
     assert read == plain
     assert read.key == plain.key
     assert read.to_dict()["max_doc_words"] == 9
+
+
+def test_numbers_over_other_lists_are_of_another_protocol() -> None:
+    collection = passages()
+    own = candidates.judged(collection.judgements("dev"))
+    queries, docs = own.queries[own.numbers], own.docs
+    fewer = Lists.of(queries[1:], docs[1:])
+    made = [Protocol.of(collection, "dev", lists, min_grade=1, ks=[1, 100]) for lists in (None, own, fewer)]
+    assert len({protocol.key for protocol in made}) == 3
+    assert [protocol.kind for protocol in made] == ["full", "own", "own"]
+    order = np.random.default_rng(0).permutation(len(docs))
+    again = Protocol.of(collection, "dev", Lists.of(queries[order], docs[order]), min_grade=1, ks=[5])
+    assert again == made[1]
+
+
+def test_own_lists_are_recorded_with_their_lengths() -> None:
+    collection = passages()
+    own = candidates.judged(collection.judgements("dev"))
+    made = Protocol.of(collection, "dev", own, min_grade=1, ks=[1, 100])
+    # 12 dev queries of 6 + (0, 4, 3, 2, 1, 0, 4, 3, 2, 1, 0, 4) documents
+    assert (made.mean_candidates, made.most_candidates, made.depth) == (8.0, 10, 10)
+    assert made.candidates == f"own-{candidates.digest(own, collection)}"
+    assert str(made) == "passages dev, own candidates (8.0 a query), relevant from grade 1"
+    assert Protocol.from_dict(json.loads(json.dumps(made.to_dict()))).to_dict() == made.to_dict()
+
+
+def test_records_from_before_own_lists_still_count() -> None:
+    old = {key: value for key, value in PLAIN.to_dict().items() if not key.endswith("_candidates")}
+    assert Protocol.from_dict(old) == PLAIN
+    assert Protocol.from_dict(old).key == PLAIN.key
 
 
 def test_an_unknown_split_is_refused() -> None:

@@ -193,3 +193,15 @@ def test_scores_that_do_not_fit_the_judgements_are_refused() -> None:
         ranking.rank_scores([np.array([0.1])], judgements((0, 0, 1), (1, 0, 1)), depth=1)
     with pytest.raises(ValueError, match="got 1 documents, want 5 or more"):
         ranking.rank_scores([np.array([0.1])], judgements((0, 4, 1)), depth=1)
+
+
+def test_documents_judged_not_relevant_take_no_room() -> None:
+    # 5,000 of them for one of 2,000 queries: a column for each would be 80 MB
+    judged = judgements(*((0, doc, 0) for doc in range(1, 5_000)), *((query, 0, 1) for query in range(2_000)))
+    ranked = ranking.rank_constant(5_000, judged, depth=3)
+    assert ranked.judged.shape == (2_000, 1)
+    assert ranking.packed(np.array([0, 2, 2, 2]), np.array([-1, 0, 3, 2]), 3).tolist() == [
+        [0, 0],
+        [0, 0],
+        [3, 2],
+    ]

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.data.collection import Judgements
-from twotower.evaluation import metrics, ranking
+from twotower.evaluation import listed, metrics, ranking
+from twotower.evaluation.candidates import Lists
 from twotower.evaluation.metrics import Floats, Ints, Ranking
 from twotower.search.exact import Vectors
 
@@ -45,6 +46,26 @@ def evaluate(
     """
     depth = check(judgements, ks=ks, min_grade=min_grade)
     ranked = ranking.rank(query_vectors, doc_vectors, judgements, depth=depth, chunk=chunk)
+    return summarise(ranked, judgements, ks=ks, min_grade=min_grade)
+
+
+def evaluate_lists(
+    query_vectors: Vectors,
+    doc_vectors: Vectors,
+    judgements: Judgements,
+    lists: Lists,
+    *,
+    ks: Sequence[int],
+    min_grade: int,
+) -> Result:
+    """Score the ranking of each query's own list; relevant documents that a list lacks are missed.
+
+    Row i of `query_vectors` (Q, D) belongs to `lists.queries[i]`, row i of `doc_vectors` (N, D) to
+    `lists.members[i]`. Cut-offs beyond a list are computed on the whole of it. ValueError as for `evaluate`.
+    """
+    depth = check(judgements, ks=ks, min_grade=min_grade)
+    scores = listed.score_lists(query_vectors, doc_vectors, lists)
+    ranked = listed.rank_lists(scores, lists, judgements, depth=depth)
     return summarise(ranked, judgements, ks=ks, min_grade=min_grade)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from twotower.data.collection import Judgements
 from twotower.data.tokens import CollectionTokens
 from twotower.evaluation import floors
+from twotower.evaluation.candidates import Lists
 from twotower.evaluation.evaluate import Result
 from twotower.evaluation.protocol import Protocol
 from twotower.model.sidecar import write_aside
@@ -19,11 +20,15 @@ def chance_and_bm25(
     protocol: Protocol,
     tokens: CollectionTokens,
     judgements: Judgements,
+    lists: Lists | None = None,
     *,
     ks: Sequence[int],
     cache_dir: Path,
 ) -> Floors:
-    """Metrics of both floors, by name; a damaged cache file is computed anew."""
+    """Metrics of both floors, by name; a damaged cache file is computed anew.
+
+    `lists` are each query's own, if `protocol` says so; None ranks the corpus.
+    """
     about = json.dumps([protocol.tokenizer, sorted(ks)])
     file = cache_dir / "floors" / f"{protocol.key}-{hashlib.sha256(about.encode()).hexdigest()[:8]}.json"
     kept = _read(file)
@@ -31,8 +36,8 @@ def chance_and_bm25(
         return kept
     grade = protocol.min_grade
     found = {
-        "chance": floors.chance(len(tokens.docs), judgements, ks=ks, min_grade=grade),
-        "BM25": floors.bm25(tokens.docs, tokens.queries, judgements, ks=ks, min_grade=grade),
+        "chance": floors.chance(lists or len(tokens.docs), judgements, ks=ks, min_grade=grade),
+        "BM25": floors.bm25(tokens.docs, tokens.queries, judgements, lists, ks=ks, min_grade=grade),
     }
     made = {name: _means(result) for name, result in found.items()}
     write_aside(file, lambda out: out.write(json.dumps(made, indent=1).encode()))

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twotower.data.collection import Judgements
-from twotower.evaluation import evaluate, ranking
+from twotower.evaluation import evaluate, listed, ranking
+from twotower.evaluation.candidates import Lists
 from twotower.evaluation.evaluate import Result
 from twotower.text.ragged import Ragged, offsets_of
 from twotower.text.tokenize import Tokens
@@ -19,20 +20,33 @@ K1, B = 0.9, 0.4
 """Anserini's parameters for passages."""
 
 
-def chance(documents: int, judgements: Judgements, *, ks: Sequence[int], min_grade: int) -> Result:
-    """What a random order of `documents` documents scores on average: exact, nothing is drawn."""
+def chance(documents: int | Lists, judgements: Judgements, *, ks: Sequence[int], min_grade: int) -> Result:
+    """What a random order scores on average: exact, nothing is drawn.
+
+    `documents` is how many every query ranks, or each query's own list of them.
+    """
     depth = evaluate.check(judgements, ks=ks, min_grade=min_grade)
-    ranked = ranking.rank_constant(documents, judgements, depth=depth)
+    if isinstance(documents, Lists):
+        equal = np.zeros(len(documents.docs))
+        ranked = listed.rank_lists(equal, documents, judgements, depth=depth)
+    else:
+        ranked = ranking.rank_constant(documents, judgements, depth=depth)
     return evaluate.summarise(ranked, judgements, ks=ks, min_grade=min_grade)
 
 
 def bm25(
-    docs: Tokens, queries: Tokens, judgements: Judgements, *, ks: Sequence[int], min_grade: int
+    docs: Tokens,
+    queries: Tokens,
+    judgements: Judgements,
+    lists: Lists | None = None,
+    *,
+    ks: Sequence[int],
+    min_grade: int,
 ) -> Result:
     """BM25 (Lucene's form, k1 0.9, b 0.4) over words that are no English stop words, unstemmed.
 
-    `docs` and `queries` are all texts of the collection: text i is row i. ValueError where judgements name
-    a row that is not there.
+    `docs` and `queries` are all texts of the collection: text i is row i. With `lists` each query ranks its
+    own, by scores over the whole corpus. ValueError where judgements name a row that is not there.
     """
     depth = evaluate.check(judgements, ks=ks, min_grade=min_grade)
     for what, tokens, rows in (("document", docs, judgements.docs), ("query", queries, judgements.queries)):
@@ -42,7 +56,11 @@ def bm25(
             )
     asked = queries.ragged.take(ranking.query_rows(judgements))
     scores = _score_rows(docs, Tokens(queries.words, asked))
-    ranked = ranking.rank_scores(scores, judgements, depth=depth)
+    if lists is None:
+        ranked = ranking.rank_scores(scores, judgements, depth=depth)
+    else:
+        own = [row[some] for row, some in zip(scores, lists.each(), strict=True)]
+        ranked = listed.rank_lists(np.concatenate(own), lists, judgements, depth=depth)
     return evaluate.summarise(ranked, judgements, ks=ks, min_grade=min_grade)
 
 

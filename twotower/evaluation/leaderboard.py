@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twotower.evaluation import candidates
 from twotower.evaluation.metrics import canonical
 from twotower.evaluation.names import Entry, label, listing
 from twotower.evaluation.protocol import Protocol
@@ -141,6 +142,8 @@ def _alarms(group: Group, metric: str) -> list[str]:
             f"{label(group.protocol)}: {group.judged} judged queries; below {FEW_QUERIES} small gaps are luck"
         )
     first = next(row for row in group.rows if row.kind == "checkpoint")
+    if said := candidates.remark(first.metrics, group.protocol.most_candidates):
+        alarms.append(f"{label(group.protocol)}: {said}")
     return alarms + [
         f"{label(group.protocol)}: {row.name} ({row.metrics[metric]:.4f}) stands above the best checkpoint"
         for row in group.rows

@@ -49,7 +49,7 @@ class Ranking:
     tail_grades: Ints
     """The grades of the judged ones among them, (Q, T); 0 pads."""
     judged: Ints
-    """The grades of all judged documents of each query, (Q, R) with R at least 1, in any order; 0 pads."""
+    """The grades above 0 of all judged documents of a query, (Q, R), R at least 1, in any order; 0 pads."""
 
 
 @dataclass(frozen=True, eq=False)

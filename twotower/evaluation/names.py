@@ -58,11 +58,15 @@ class Entry:
         self.metrics, self.floors, self.protocol  # noqa: B018  - read for their errors
         return self
 
-    def fits(self, *, source: Mapping[str, Any] | None = None, split: str = "") -> bool:
-        """Whether it was measured on the collection read from `source`, and on `split`; left out, any."""
-        own = self.part("data").get("source") or {}
+    def fits(self, *, source: Mapping[str, Any] | None = None, split: str = "", candidates: str = "") -> bool:
+        """Whether it was measured on the collection read from `source`, on `split`, ranking `candidates`.
+
+        The last is full or own; what is left out may be any.
+        """
+        own, protocol = self.part("data").get("source") or {}, self.protocol
         same = all(own.get(key) == value for key, value in (source or {}).items())
-        return same and (not split or (self.protocol is not None and self.protocol.split == split))
+        said = (protocol.split, protocol.kind) if protocol else ("", "")
+        return same and split in ("", said[0]) and candidates in ("", said[1])
 
     def place(self, metric: str) -> tuple[float, str, str]:
         """Sorts entries best first; of equals the earlier run."""
@@ -109,11 +113,18 @@ def listing(folder: Path) -> Listing:
     return Listing(folder, entries, problems)
 
 
-def find(name: str, folder: Path, *, source: Mapping[str, Any] | None = None, split: str = "") -> Path:
+def find(
+    name: str,
+    folder: Path,
+    *,
+    source: Mapping[str, Any] | None = None,
+    split: str = "",
+    candidates: str = "",
+) -> Path:
     """The checkpoint file that `name` means.
 
-    Where `@best` would compare several protocols, those of the collection read from `source` and of `split`
-    are chosen among, if there are any.
+    Where `@best` would compare several protocols, those of the collection read from `source`, of `split` and
+    of `candidates` (full or own) are chosen among, if there are any.
 
     Raises:
         FileNotFoundError: no such file, run or folder, or no checkpoint to choose from.
@@ -133,7 +144,7 @@ def find(name: str, folder: Path, *, source: Mapping[str, Any] | None = None, sp
     scored = [entry for entry in found.entries if metric in entry.metrics and entry.protocol]
     if not scored:
         raise FileNotFoundError(f"checkpoint={name}: no checkpoint in {folder} has {metric}")
-    for wanted in ({"source": source} if source else {}, {"split": split} if split else {}):
+    for wanted in ({"source": source}, {"split": split}, {"candidates": candidates}):
         if len(_protocols(scored)) > 1:
             scored = [entry for entry in scored if entry.fits(**wanted)] or scored
     if len(protocols := _protocols(scored)) > 1:

@@ -14,9 +14,15 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from twotower.data.collection import Collection
+from twotower.evaluation import candidates
+from twotower.evaluation.candidates import Lists
 from twotower.evaluation.metrics import EPSILON, VERSION
 
 TIE_RULE = f"expected value, {EPSILON:.0e}".replace("e-0", "e-")
+OWN = "own-"
+"""What `candidates` begins with where each query ranks its own list."""
+LATER = {"mean_candidates", "most_candidates"}
+"""Entries that older records lack; they have their defaults then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +38,7 @@ class Protocol:
     """Of the queries judged in the split."""
     qrels_hash: str
     candidates: str = "full"
-    """What is ranked: full (the whole corpus)."""
+    """What is ranked: full (the whole corpus), or own- and twelve hexadecimal digits over the lists' ids."""
     min_grade: int = 1
     """Grade from which a judged document is relevant."""
     tie_rule: str = TIE_RULE
@@ -46,6 +52,10 @@ class Protocol:
     """Words read of a query; 0 is all."""
     max_doc_words: int = field(default=0, compare=False)
     """Words read of a document; 0 is all."""
+    mean_candidates: float = field(default=0.0, compare=False)
+    """Documents in a query's own list, on average; 0 where the corpus is ranked."""
+    most_candidates: int = field(default=0, compare=False)
+    """Documents in the longest of these lists."""
 
     @property
     def key(self) -> str:
@@ -53,28 +63,45 @@ class Protocol:
         compared = {item.name: getattr(self, item.name) for item in fields(self) if item.compare}
         return hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).hexdigest()[:12]
 
+    @property
+    def kind(self) -> str:
+        """What is ranked, in a word: full or own."""
+        return "own" if self.candidates.startswith(OWN) else self.candidates
+
     def __str__(self) -> str:
         """For a heading: `msmarco dev, full corpus, relevant from grade 1`."""
-        ranked = "full corpus" if self.candidates == "full" else f"{self.candidates} candidates"
+        own = f"own candidates ({self.mean_candidates:.1f} a query)"
+        ranked = own if self.kind == "own" else f"{self.kind} corpus"
         return f"{self.collection} {self.split}, {ranked}, relevant from grade {self.min_grade}"
 
     @staticmethod
-    def of(collection: Collection, split: str, *, min_grade: int, ks: Sequence[int]) -> "Protocol":
-        """Of ranking the whole corpus; ValueError for a split that there is not.
+    def of(
+        collection: Collection,
+        split: str,
+        lists: Lists | None = None,
+        *,
+        min_grade: int,
+        ks: Sequence[int],
+    ) -> "Protocol":
+        """Of ranking the whole corpus, or each query's list; ValueError for a split that there is not.
 
         What a model reads of it is added by `dataclasses.replace`.
         """
+        most = lists.most if lists else len(collection.doc_ids)
         return Protocol(
             collection=collection.name,
             split=split,
             corpus_hash=collection.corpus_hash,
             queries_hash=collection.queries_hash(split),
             qrels_hash=collection.qrels_hash(split),
+            candidates=f"{OWN}{candidates.digest(lists, collection)}" if lists else "full",
             min_grade=min_grade,
-            depth=min(max(ks), len(collection.doc_ids)),
+            depth=min(max(ks), most),
+            mean_candidates=lists.mean if lists else 0.0,
+            most_candidates=lists.most if lists else 0,
         )
 
-    def to_dict(self) -> dict[str, str | int]:
+    def to_dict(self) -> dict[str, str | int | float]:
         """As plain types, for a checkpoint or a sidecar."""
         return asdict(self)
 
@@ -82,12 +109,12 @@ class Protocol:
     def from_dict(values: Mapping[str, Any]) -> "Protocol":
         """The inverse of `to_dict`; ValueError for a missing, unknown or wrongly typed entry."""
         known = {item.name: item.type for item in fields(Protocol)}
-        wrong = sorted(known.keys() ^ values.keys())
+        wrong = sorted((known.keys() ^ values.keys()) - LATER)
         if wrong:
             what = "missing" if wrong[0] in known else "unknown"
             raise ValueError(f"protocol: {wrong[0]!r} is {what}, want {', '.join(known)}")
-        for name, kind in known.items():
-            if type(values[name]) is not kind:
-                wanted = getattr(kind, "__name__", kind)
-                raise ValueError(f"protocol: {name} is {values[name]!r}, want {wanted}")
+        for name, value in values.items():
+            if type(value) is not known[name]:
+                wanted = getattr(known[name], "__name__", known[name])
+                raise ValueError(f"protocol: {name} is {value!r}, want {wanted}")
         return Protocol(**values)

@@ -8,6 +8,7 @@ over the corpus measures it exactly, again a block at a time.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +38,8 @@ class _Judged:
     grades: Ints
 
     def padded(self, grades: Ints) -> Ints:
-        """One row of `grades` (pairs,) a query, (Q, R); 0 pads."""
-        width = int(self.column.max(initial=0)) + 1
-        table = np.zeros((len(self.rows), width), dtype=np.int64)
-        table[self.query, self.column] = grades
-        return table
+        """One row of `grades` (pairs,) a query, as `packed` makes it."""
+        return packed(self.query, grades, len(self.rows))
 
     def each(self) -> Iterator[tuple[Ints, Ints]]:
         """The judged documents and their grades, query by query."""
@@ -52,6 +50,18 @@ class _Judged:
 def query_rows(judgements: Judgements) -> Ints:
     """The distinct query rows, ascending: the order in which query vectors are to be given, (Q,)."""
     return np.unique(judgements.queries).astype(np.int64)
+
+
+def packed(query: Ints, grades: NDArray[np.integer[Any]], queries: int) -> Ints:
+    """The grades above 0 of each query, from the left, (queries, R) with R at least 1; 0 pads.
+
+    `query` (pairs,) ascends from 0. The others change no metric, and a query may have many of them.
+    """
+    query, grades = query[grades > 0], grades[grades > 0]
+    column = np.arange(len(query)) - np.searchsorted(query, query)
+    table = np.zeros((queries, int(column.max(initial=0)) + 1), dtype=np.int64)
+    table[query, column] = grades
+    return table
 
 
 def rank(
@@ -145,7 +155,7 @@ def _tail_grades(
     """Each judgement's grade if its document lies below the depth and in the tie there, else 0, (pairs,)."""
     bottom = np.full(len(kept.rows), np.inf)
     bottom[tied] = low
-    (pairs,) = np.nonzero(np.isfinite(bottom[judged.query]))
+    (pairs,) = np.nonzero(np.isfinite(bottom[judged.query]) & (judged.grades > 0))
     query, docs = judged.query[pairs], judged.docs[pairs]
     scores = exact.score_pairs(vectors[0][query], vectors[1][docs])
     retrieved = (kept.rows[query] == docs[:, None]).any(axis=1)
