@@ -1,6 +1,6 @@
 import pytest
 
-from twotower.training.history import best, exhausted
+from twotower.training.history import best, drops, exhausted
 
 
 def rows(*values: float | None) -> list[dict[str, float]]:
@@ -45,3 +45,22 @@ def test_patience_counts_evaluations_without_a_better_one(
     values: tuple[float | None, ...], patience: int, ends: bool
 ) -> None:
     assert exhausted(rows(*values), "m", patience) is ends
+
+
+@pytest.mark.parametrize(
+    ("values", "patience", "times"),
+    [
+        ((0.1, 0.2, 0.1), 1, 1),
+        ((0.1, 0.2, 0.1), 2, 0),
+        ((0.0, 0.0, 0.0, 0.0), 1, 3),  # equal is not better
+        ((0.3, 0.2, 0.1, 0.1, 0.1), 2, 2),  # the count starts anew
+        ((0.3, 0.2, 0.4, 0.1, 0.1), 2, 1),  # and with something better
+        ((0.3, None, 0.2, None), 1, 1),  # epochs without an evaluation do not count
+        ((0.3, 0.1, 0.2), 1, 2),  # 0.2 is better than 0.1 and no better than the best
+        ((), 1, 0),
+    ],
+)
+def test_drops_count_runs_of_evaluations_without_a_better_one(
+    values: tuple[float | None, ...], patience: int, times: int
+) -> None:
+    assert drops(rows(*values), "m", patience) == times

@@ -167,7 +167,7 @@ def test_bounds_hold_their_closed_ends() -> None:
 
 def test_the_string_below_a_knob_is_its_description() -> None:
     docs = knobs.docs_of(config.GRUTower)
-    assert docs["pooling"] == "States to one vector: last, mean, max."
+    assert docs["pooling"] == "States to one vector: last, mean, max, attention."
     assert docs["dropout"] == "Share of units dropped while training."  # from the parent
     assert "each direction" in docs["hidden_dim"]  # its own word, not the parent's
 

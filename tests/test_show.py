@@ -2,8 +2,6 @@ import csv
 import io
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -164,17 +162,15 @@ def test_a_table_too_wide_for_the_terminal_loses_nothing() -> None:
     assert on_a_terminal(code, columns=40, NO_COLOR="1").count("0.12345") == 60
 
 
-def test_questions_from_a_pipe_are_read_without_a_prompt() -> None:
-    code = "from twotower import show; show.result(repr(list(show.questions('hello', 'query> '))))"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        input="read a file\r\n\nx",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert (done.stdout, done.stderr) == ("['read a file', '', 'x']\n", "")
+def test_what_is_asked_leaves_the_line_open_and_the_results_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    show.ask("query> ")
+    assert capsys.readouterr() == ("", "query> ")
+
+
+def test_cells_and_headings_of_several_words_are_not_cut_on_a_narrow_terminal() -> None:
+    code = "show.grid(Grid('h', ['name', *['two words'] * 9], [['first one', *['1 to 2'] * 9]]), 'table')"
+    text = on_a_terminal(code, columns=60, NO_COLOR="1")
+    assert (text.count("two words"), text.count("1 to 2"), text.count("first one")) == (9, 9, 1)
 
 
 @pytest.mark.parametrize(("columns", "kept"), [(60, "a b c"), (30, "a b"), (20, "a")])

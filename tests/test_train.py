@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from passages_case import passages
 
 from tests.training_case import LOSSES, TOWERS, small, write_beir
 from twotower import config
@@ -33,6 +34,18 @@ def trained(folder: Path, home: Path, **knobs: Any) -> Path:
     return path
 
 
+def script(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> None:
+    """Let the evaluations of a run find these values of MRR@10, one after another."""
+    real, turn = loop.evaluated, iter(values)
+
+    def scripted(*args: Any, **kwargs: Any) -> loop.Result:
+        result = real(*args, **kwargs)
+        result.metrics["mrr_10"] = next(turn)
+        return result
+
+    monkeypatch.setattr(loop, "evaluated", scripted)
+
+
 @pytest.mark.parametrize("loss", ["contrastive", "triplet"])
 @pytest.mark.parametrize("doc_tower", ["mlp", "gru"])
 @pytest.mark.parametrize("query_tower", ["mlp", "gru"])
@@ -51,6 +64,52 @@ def test_every_pair_of_towers_learns_with_every_loss(
     last = stats["training_stats"][-1]
     assert last["train_loss"] < last["train_loss_chance"]
     assert last["train_accuracy"] > 3 * last["train_accuracy_chance"]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+def test_every_cell_learns(folder: Path, tmp_path: Path, cell: str) -> None:
+    path = trained(folder, tmp_path, query_tower=TOWERS[cell], doc_tower=TOWERS[cell], epochs=12)
+    last = sidecar.read(path)["training_stats"]["training_stats"][-1]
+    assert last["train_loss"] < last["train_loss_chance"]
+    assert last["train_accuracy"] > 3 * last["train_accuracy_chance"]
+
+
+@pytest.fixture
+def judged(folder: Path) -> Path:
+    """The small collection, where each training query also refuses the next document."""
+    path = folder / "qrels" / "train.tsv"
+    rows = [line.split("\t") for line in path.read_text().splitlines()[1:]]
+    refused = [f"{query}\td{(int(doc[1:]) + 1) % 60:02}\t0\n" for query, doc, _ in rows]
+    path.write_text(path.read_text() + "".join(refused))
+    return folder
+
+
+@pytest.mark.parametrize("loss", ["margin", "given triplet", "l2 triplet"])
+def test_given_negatives_are_learned_from(judged: Path, tmp_path: Path, loss: str) -> None:
+    path = trained(judged, tmp_path, loss=LOSSES[loss], epochs=12, given_negatives=2)
+    last = sidecar.read(path)["training_stats"]["training_stats"][-1]
+    assert last["train_loss"] < last["train_loss_chance"]
+    assert last["train_accuracy"] > 3 * last["train_accuracy_chance"]
+
+
+def test_given_negatives_are_candidates(judged: Path, tmp_path: Path) -> None:
+    def chance(given: int) -> float:
+        path = trained(judged, tmp_path / str(given), epochs=1, given_negatives=given)
+        return float(sidecar.read(path)["training_stats"]["training_stats"][0]["train_accuracy_chance"])
+
+    # 16, 16 and 8 pairs, 8 documents of the corpus, and now about as many given ones as pairs
+    assert chance(1) < 0.75 * chance(0)
+
+
+def test_a_plateau_shows_in_the_history(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(monkeypatch, [0.5, 0.6, 0.4, 0.7, 0.1, 0.1])
+    knobs = {"scheduler": config.Scheduler.plateau, "warmup": 0.0, "gamma": 0.1, "learning_rate": 1e-3}
+    path = trained(folder, tmp_path, epochs=5, plateau_patience=1, **knobs)
+    rows = sidecar.read(path)["training_stats"]["training_stats"]
+    # the evaluation after epoch 2 is no better, nor is that after epoch 4
+    assert [row["learning_rate"] for row in rows] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
 
 
 def test_a_checkpoint_opens_as_plain_data_and_has_every_key(folder: Path, tmp_path: Path) -> None:
@@ -101,19 +160,11 @@ def test_one_seed_decides_a_run(folder: Path, tmp_path: Path) -> None:
 def test_the_best_epoch_is_kept_not_the_last(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, turn = loop.evaluated, iter([0.1, 0.9, 0.5, 0.2])
-
-    def scripted(*args: Any, **kwargs: Any) -> loop.Result:
-        result = real(*args, **kwargs)
-        result.metrics["mrr_10"] = next(turn)
-        return result
-
-    monkeypatch.setattr(loop, "evaluated", scripted)
-    path = trained(folder, tmp_path, epochs=3)
-    content = sidecar.read(path)
+    with monkeypatch.context() as patched:
+        script(patched, [0.1, 0.9, 0.5, 0.2])
+        content = sidecar.read(trained(folder, tmp_path, epochs=3))
     assert content["epoch"] == content["training_stats"]["best_epoch"] == 1
     assert content["eval_results"]["mrr_10"] == 0.9
-    monkeypatch.setattr(loop, "evaluated", real)
     stopped = trained(folder, tmp_path / "one", epochs=3, scheduler=config.Scheduler.constant, warmup=0.0)
     assert sidecar.read(stopped)["eval_results"] != content["eval_results"]
 
@@ -167,10 +218,10 @@ def test_an_interrupted_run_keeps_its_best(
 ) -> None:
     steps = iter(range(4))
 
-    def interrupted(self: loop.Stepper, batches: Any) -> dict[str, float]:
+    def interrupted(self: loop.Stepper, *work: Any) -> None:
         if next(steps) == 2:
             raise KeyboardInterrupt
-        return real(self, batches)
+        real(self, *work)
 
     real = loop.Stepper.epoch
     monkeypatch.setattr(loop.Stepper, "epoch", interrupted)
@@ -226,3 +277,22 @@ def test_the_log_has_a_line_an_epoch(folder: Path, tmp_path: Path) -> None:
     trained(folder, tmp_path)
     (log,) = (tmp_path / "checkpoints" / "runs").glob("*/metrics.jsonl")
     assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [0, 1, 2]
+
+
+def test_own_candidates_are_what_epochs_selection_and_floors_go_by(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_beir(passages(), tmp_path / "passages")
+    path = trained(folder, tmp_path, candidates=config.Candidates.own, eval_max_queries=5, epochs=4)
+    content = sidecar.read(path)
+    assert content["protocol"]["candidates"].startswith("own-")
+    assert content["protocol"]["most_candidates"] == 10
+    assert content["training_stats"]["config"]["candidates"] == "own"
+    rows = content["training_stats"]["evaluation_stats"]
+    # over lists of ten at most nothing is missed at ten; over 96 documents it would be
+    assert {row["recall_10"] for row in rows} == {1.0}
+    assert (content["eval_results"]["judged"], content["eval_results"]["recall_10"]) == (12, 1.0)
+    assert 0.3 < content["floors"]["chance"]["mrr_10"] < 0.4
+    assert content["training_stats"]["best_metrics"]["mrr_10"] == max(row["mrr_10"] for row in rows)
+    said = "recall_10, success_10: at most 10 candidates a query, 1.0 for every model"
+    assert capsys.readouterr().err.count(said) == 1

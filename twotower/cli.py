@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Command] = {
     "train": Command(config.Train, "train one model, keep its best checkpoint"),
     "evaluate": Command(config.Evaluate, "score a checkpoint on a split of a collection"),
     "leaderboard": Command(config.Leaderboard, "rank checkpoints beside chance, untrained towers and BM25"),
+    "data": Command(config.Data, "look at a collection: counts, lengths, words, leaks; or write it out"),
     "search": Command(config.Search, "answer a query; without one, a prompt", bare="QUERY"),
 }
 
@@ -220,13 +221,16 @@ def _given(node: DictConfig, settings: Mapping[str, str], command: Command) -> d
 
 
 def _types(node: DictConfig, command: Command) -> tuple[dict[str, Any], dict[str, str]]:
-    """Types of the knobs in force, and which choice has those that are not."""
+    """Types of the knobs in force, and which choices have each that any has."""
     types = knobs.types_of(command.config)
     elsewhere: dict[str, str] = {}
     for group in _groups(command):
         types |= knobs.types_of(_kind(node[group]), f"{group}.")
         for choice, kind in GROUPS[group].items():
-            elsewhere |= dict.fromkeys(knobs.types_of(kind, f"{group}."), f"{group}={choice}")
+            for full in knobs.types_of(kind, f"{group}."):
+                elsewhere[full] = (
+                    f"{elsewhere[full]} or {choice}" if full in elsewhere else f"{group}={choice}"
+                )
     return types, elsewhere
 
 

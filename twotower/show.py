@@ -1,17 +1,16 @@
 """What is printed, and where: results on stdout, talk on stderr. The only module that prints."""
 
-import contextlib
 import csv
-import importlib
 import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -64,34 +63,10 @@ def error(text: str) -> None:
     _console(sys.stderr).print(Text.assemble(("twotower:", "bold red"), f" {printable(text)}"))
 
 
-def questions(invitation: str, prompt: str) -> Iterator[str]:
-    """Lines from standard input until it ends; a terminal sees the invitation and the prompt, and can edit.
-
-    Bytes that are not UTF-8 arrive as halves of surrogate pairs, for the caller to refuse.
-    """
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")
-    if sys.stdin.isatty():
-        talk(invitation)
-        with contextlib.suppress(ImportError):  # arrows and history, where Python was built with it
-            importlib.import_module("readline")
-    while (line := _ask(prompt)) is not None:
-        yield line
-
-
-def _ask(prompt: str) -> str | None:
-    """A line without its end; None at the end of standard input."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        try:
-            return input(prompt)
-        except EOFError:
-            talk("")
-            return None
-    if sys.stdin.isatty():  # not input(), which would put the prompt among the results
-        sys.stderr.write(prompt)
-        sys.stderr.flush()
-    line = sys.stdin.readline()
-    return line.rstrip("\r\n") if line else None
+def ask(prompt: str) -> None:
+    """A prompt, on stderr; what is typed stands behind it."""
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
 
 
 def grid(table: Grid, form: str) -> None:
@@ -134,8 +109,9 @@ def _table(console: Console, lines: list[list[str]], dim: Sequence[bool]) -> tup
     shown = Table(box=box.SIMPLE_HEAD)
     first, *others = lines[0]
     shown.add_column(Text(first), overflow="fold", min_width=min(12, max(len(line[0]) for line in lines)))
-    for name in others:
-        shown.add_column(Text(name), justify="right", no_wrap=True)
+    for place, name in enumerate(others, start=1):
+        whole = max(cell_len(line[place]) for line in lines)  # several words in a cell are not cut either
+        shown.add_column(Text(name), justify="right", no_wrap=True, min_width=whole)
     for number, row in enumerate(lines[1:]):
         shown.add_row(*map(Text, row), style="dim" if dim and dim[number] else None)
     return shown, console.measure(shown, options=console.options.update(width=_BOUNDLESS))

@@ -1,19 +1,20 @@
 """`twotower evaluate`: one checkpoint on a split of its own collection, or of another."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from twotower import show
-from twotower.config import Evaluate, Stored, TableFormat
+from twotower.config import Candidates, Evaluate, Stored, TableFormat
 from twotower.data import reader, stamps
 from twotower.data.collection import Collection, Judgements
 from twotower.data.tokens import CollectionTokens, tokenise
-from twotower.evaluation import floor_cache, names
-from twotower.evaluation.evaluate import Result, evaluate
+from twotower.evaluation import candidates, floor_cache, names, trec
+from twotower.evaluation.candidates import Lists
+from twotower.evaluation.evaluate import Result, evaluate, evaluate_lists
 from twotower.evaluation.metrics import shown
 from twotower.evaluation.protocol import Protocol
 from twotower.evaluation.statistics import intervals
@@ -33,16 +34,28 @@ class Outcome:
     result: Result
     intervals: Mapping[str, tuple[float, float]]
     floors: Mapping[str, Mapping[str, float]]
+    remarks: Sequence[str]
+    """What the reader of the numbers should know, a line each."""
 
 
 def run(cfg: Evaluate) -> int:
     """Print the metrics of one checkpoint, with 95 % intervals over queries, beside the floors."""
+    if cfg.candidates_file and cfg.candidates is not Candidates.own:
+        raise ValueError(
+            f"candidates_file: got it with candidates={cfg.candidates.name}, want candidates=own"
+        )
     path = names.find(
-        cfg.checkpoint, Path(cfg.checkpoint_dir), source=stamps.source_of(cfg.data), split=cfg.split
+        cfg.checkpoint,
+        Path(cfg.checkpoint_dir),
+        source=stamps.source_of(cfg.data),
+        split=cfg.split,
+        candidates=cfg.candidates.name,
     )
     loaded = checkpoint.load(path, machine.device_of(cfg.device))
     collection = collection_of(cfg, loaded)
     outcome = score(cfg, loaded, collection)
+    for remark in outcome.remarks:
+        show.talk(remark)
     if cfg.format is TableFormat.json:
         show.document(_json(path, outcome))
     else:
@@ -80,26 +93,50 @@ def score(cfg: Evaluate, loaded: Loaded, collection: Collection) -> Outcome:
     judgements = collection.judgements(cfg.split)
     ks = fitted(cfg.k, "mrr_10", len(collection.doc_ids))
     tokens = tokenise(collection, retriever.tokenizer, Path(cfg.cache_dir))
-    stated = stated_protocol(collection, cfg.split, retriever, ks=ks, min_grade=cfg.min_grade)
-    queries = retriever.query_ids(tokens.queries).take(np.unique(judgements.queries))
-    result = evaluate(
-        encode.encode_queries(retriever.two_tower, queries),
-        encode.encode_docs(retriever.two_tower, retriever.doc_ids(tokens.docs)),
-        judgements,
-        ks=ks,
-        min_grade=cfg.min_grade,
-        chunk=cfg.chunk,
-    )
+    lists, remarks = lists_of(cfg, collection, judgements)
+    stated = stated_protocol(collection, cfg.split, retriever, lists, ks=ks, min_grade=cfg.min_grade)
+    result = _result(replace(cfg, k=ks), loaded, tokens, judgements, lists)
     spread = intervals(result.per_query, np.random.default_rng(0))
-    return Outcome(stated, result, spread, _floors(cfg, stated, tokens, judgements, ks))
+    floors: Mapping[str, Mapping[str, float]] = {}
+    if cfg.floors:
+        cache = Path(cfg.cache_dir)
+        floors = floor_cache.chance_and_bm25(stated, tokens, judgements, lists, ks=ks, cache_dir=cache)
+    if said := candidates.remark(result.metrics, stated.most_candidates):
+        remarks.append(said)
+    return Outcome(stated, result, spread, floors, remarks)
 
 
-def _floors(
-    cfg: Evaluate, stated: Protocol, tokens: CollectionTokens, judgements: Judgements, ks: list[int]
-) -> Mapping[str, Mapping[str, float]]:
-    if not cfg.floors:
-        return {}
-    return floor_cache.chance_and_bm25(stated, tokens, judgements, ks=ks, cache_dir=Path(cfg.cache_dir))
+def lists_of(cfg: Evaluate, collection: Collection, judgements: Judgements) -> tuple[Lists | None, list[str]]:
+    """What each query ranks under `candidates=own` (None: the corpus), and remarks on it.
+
+    Raises ValueError for a faulty run file, and where all models would score the same.
+    """
+    if cfg.candidates is Candidates.full:
+        return None, []
+    if cfg.candidates_file:
+        lists, remarks = trec.read(Path(cfg.candidates_file), collection, cfg.split)
+    else:
+        lists, remarks = candidates.judged(judgements), []
+    where = f"{collection.name}, split {cfg.split}"
+    missed = candidates.check(lists, judgements, min_grade=cfg.min_grade, where=where)
+    if missed:
+        relevant = int((judgements.grades >= cfg.min_grade).sum())
+        remarks.append(f"{missed:,} of {relevant:,} relevant documents are in no list and count as missed")
+    return lists, remarks
+
+
+def _result(
+    cfg: Evaluate, loaded: Loaded, tokens: CollectionTokens, judgements: Judgements, lists: Lists | None
+) -> Result:
+    """Encode, rank and score; of a corpus that is not ranked only the lists' documents are encoded."""
+    retriever = loaded.retriever
+    asked = retriever.query_ids(tokens.queries).take(np.unique(judgements.queries))
+    queries, texts = encode.encode_queries(retriever.two_tower, asked), retriever.doc_ids(tokens.docs)
+    if lists:
+        docs = encode.encode_docs(retriever.two_tower, texts.take(lists.members))
+        return evaluate_lists(queries, docs, judgements, lists, ks=cfg.k, min_grade=cfg.min_grade)
+    docs = encode.encode_docs(retriever.two_tower, texts)
+    return evaluate(queries, docs, judgements, ks=cfg.k, min_grade=cfg.min_grade, chunk=cfg.chunk)
 
 
 def _json(path: Path, outcome: Outcome) -> dict[str, Any]:
@@ -111,6 +148,7 @@ def _json(path: Path, outcome: Outcome) -> dict[str, Any]:
         "metrics": outcome.result.metrics,
         "intervals": {name: list(ends) for name, ends in outcome.intervals.items()},
         "floors": outcome.floors,
+        "remarks": list(outcome.remarks),
     }
 
 

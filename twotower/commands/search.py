@@ -1,10 +1,11 @@
 """`twotower search`: answer a query from a collection's documents; without one, a prompt."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twotower import show
+from twotower import knobs, prompt, show
 from twotower.config import AnswerFormat, Search
 from twotower.data import stamps
 from twotower.evaluation import names
@@ -15,6 +16,9 @@ from twotower.search.searcher import Answer, Searcher
 if TYPE_CHECKING:  # torch
     from twotower.model.checkpoint import Loaded
 
+HISTORY = "history"
+"""File in the cache folder that keeps what was asked at the prompt."""
+
 
 def run(cfg: Search, query: str | None = None) -> int:
     """Answer `query`, or one query after another from standard input."""
@@ -23,28 +27,61 @@ def run(cfg: Search, query: str | None = None) -> int:
     path = names.find(cfg.checkpoint, Path(cfg.checkpoint_dir), source=stamps.source_of(cfg.data))
     request = Request(path, cfg.data, Path(cfg.cache_dir), lambda: _loaded(path, cfg), show.talk)
     opened = open_searcher(request)
-    k = fitted(cfg.k, opened)
+    desk = Desk(replace(cfg, k=fitted(cfg.k, opened)), path, opened)
     if query is None:
-        _prompt(cfg, path, opened, k)
-        return 0
-    answer = opened.search(query, k)
-    if cfg.format is AnswerFormat.json:
-        _remark(answer)
-        show.document(content(path, answer))
+        prompt.converse(partial(desk.answer, indent=None), desk.commands(), Path(cfg.cache_dir) / HISTORY)
     else:
-        _show(opened, answer)
+        desk.answer(query)
     return 0
+
+
+@dataclass
+class Desk:
+    """Where questions are answered: one searcher, and the settings that the prompt's commands change."""
+
+    cfg: Search
+    path: Path
+    """The checkpoint."""
+    opened: Searcher
+
+    def answer(self, query: str, indent: int | None = 2) -> None:
+        """Print the hits, with `format=json` as one document of that indent; ValueError for no query."""
+        answer = self.opened.search(query, self.cfg.k)
+        for remark in answer.remarks:
+            show.talk(show.printable(remark))
+        if self.cfg.format is AnswerFormat.json:
+            show.document(content(self.path, answer), indent)
+        else:
+            show.hits([asdict(hit) for hit in answer.hits], footer(self.opened, answer))
+
+    def commands(self) -> dict[str, prompt.Command]:
+        """The prompt's commands, by name."""
+        return {"k": prompt.Command("show that many hits", self.set_k, "N")}
+
+    def set_k(self, text: str) -> None:
+        """Show `text` many hits from here on; without a number, say how many. ValueError for a bad one."""
+        if text:
+            changed = replace(self.cfg, k=knobs.convert("k", text, int))
+            knobs.check_bounds(changed)
+            check_k(changed.k, self.opened)
+            self.cfg = changed
+        show.talk(f"k: {self.cfg.k}")
 
 
 def fitted(k: int, opened: Searcher) -> int:
     """At most the documents there are: a default is clipped with a notice, a typed k is a ValueError."""
     documents = len(opened)
-    if k <= documents:
-        return k
-    if k != Search.k:
-        raise ValueError(f"k: got {k}, want at most {documents}, the documents of {opened.name}")
-    show.talk(f"k: {documents} instead of {k}, for {opened.name} has no more documents")
-    return documents
+    if k == Search.k and k > documents:
+        show.talk(f"k: {documents} instead of {k}, for {opened.name} has no more documents")
+        return documents
+    check_k(k, opened)
+    return k
+
+
+def check_k(k: int, opened: Searcher) -> None:
+    """Raises ValueError for more hits than there are documents."""
+    if k > len(opened):
+        raise ValueError(f"k: got {k}, want at most {len(opened)}, the documents of {opened.name}")
 
 
 def content(path: Path, answer: Answer) -> dict[str, Any]:
@@ -66,33 +103,6 @@ def footer(opened: Searcher, answer: Answer) -> str:
     )
     times = ", ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in steps)
     return f"{times}; {len(opened):,} documents of {opened.name}; {exact.engine(1)}; {opened.device}"
-
-
-def _prompt(cfg: Search, path: Path, opened: Searcher, k: int) -> None:
-    """A line, its answer, until standard input ends; a query's error does not end it."""
-    for line in show.questions("a query on each line; Ctrl-D leaves", "query> "):
-        if not line.strip():
-            continue
-        try:
-            answer = opened.search(line, k)
-        except ValueError as error:
-            show.error(" ".join(str(error).split()))
-            continue
-        if cfg.format is AnswerFormat.json:
-            _remark(answer)
-            show.document(content(path, answer), indent=None)
-        else:
-            _show(opened, answer)
-
-
-def _show(opened: Searcher, answer: Answer) -> None:
-    _remark(answer)
-    show.hits([asdict(hit) for hit in answer.hits], footer(opened, answer))
-
-
-def _remark(answer: Answer) -> None:
-    for remark in answer.remarks:
-        show.talk(show.printable(remark))
 
 
 def _loaded(path: Path, cfg: Search) -> "Loaded":

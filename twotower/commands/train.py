@@ -10,7 +10,7 @@ import torch
 
 from twotower import knobs, show
 from twotower.config import GRUTower, Train
-from twotower.evaluation import floor_cache
+from twotower.evaluation import candidates, floor_cache
 from twotower.evaluation.evaluate import Result
 from twotower.evaluation.metrics import shown
 from twotower.model import checkpoint, sidecar
@@ -83,7 +83,7 @@ class Keeper:
     def _floors(self) -> dict[str, dict[str, float]]:
         work, cfg = self.work, self.cfg
         return floor_cache.chance_and_bm25(
-            work.protocol, work.tokens, work.judgements, ks=cfg.k, cache_dir=Path(cfg.cache_dir)
+            work.protocol, work.tokens, work.judgements, work.lists, ks=cfg.k, cache_dir=Path(cfg.cache_dir)
         )
 
     def _write(self, progress: Progress, floors: Mapping[str, Any]) -> None:
@@ -105,6 +105,9 @@ class Keeper:
         epoch = progress.history[best(progress.history, select) or 0]["epoch"]
         value = self.result.metrics[select] if self.result else 0.0
         show.talk(f"best {shown(select)} {value:.4f} at epoch {epoch}, {progress.seconds:.1f} s of training")
+        most = self.work.protocol.most_candidates
+        if self.result and (said := candidates.remark(self.result.metrics, most)):
+            show.talk(said)
         show.result(str(path))
         show.talk(f"next: twotower leaderboard checkpoint_dir={path.parent}")
         show.talk(f'next: twotower search "..." checkpoint={path}')

@@ -32,7 +32,7 @@ class Request:
     """What to search with, in what."""
 
     checkpoint: Path
-    data: config.Data
+    data: config.Source
     cache_dir: Path
     load: Callable[[], "Loaded"]
     """Opens the checkpoint with torch; called only where a bundle is built, or the query tower is no MLP."""

@@ -7,6 +7,7 @@
 Row 0 is the untrained model, which has no training figures.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,3 +34,20 @@ def exhausted(history: Sequence[Row], metric: str, patience: int) -> bool:
     scored = [row for row in history if metric in row]
     place = best(scored, metric)
     return place is not None and 0 < patience <= len(scored) - 1 - place
+
+
+def drops(history: Sequence[Row], metric: str, patience: int) -> int:
+    """How often `patience` evaluations in a row brought nothing better; each time the count starts anew.
+
+    >>> rows = [{"m": value} for value in (0.1, 0.3, 0.2, 0.3, 0.1, 0.4, 0.4)]
+    >>> drops(rows, "m", 1), drops(rows, "m", 2), drops(rows, "m", 3), drops(rows, "m", 4)
+    (4, 1, 1, 0)
+    """
+    made = without = 0
+    highest = -math.inf
+    for value in (row[metric] for row in history if metric in row):
+        without = 0 if value > highest else without + 1
+        highest = max(highest, value)
+        if without == patience:
+            made, without = made + 1, 0
+    return made

@@ -10,19 +10,23 @@ from pathlib import Path
 import numpy as np
 
 from twotower import knobs
-from twotower.config import CUT_OFFS, Train
+from twotower.config import CUT_OFFS, Candidates, Scheduler, Train
 from twotower.data import reader
 from twotower.data.batches import TrainingPairs
-from twotower.data.collection import Collection, Judgements, hold_out_dev
+from twotower.data.collection import Collection, Judgements
+from twotower.data.splitting import hold_out_dev
 from twotower.data.tokens import CollectionTokens, tokenise, word_counts
+from twotower.evaluation import candidates
+from twotower.evaluation.candidates import Lists
 from twotower.evaluation.metrics import canonical
 from twotower.evaluation.protocol import Protocol
+from twotower.model.losses import needs_given
 from twotower.model.retriever import Retriever
 from twotower.model.two_tower import TwoTower
 from twotower.model.words import idf
-from twotower.text import vectors
+from twotower.text import trained, vectors
 from twotower.text.ragged import Ragged
-from twotower.text.tokenize import Tokenizer, warn_unsegmented
+from twotower.text.tokenize import Tokenizer, Tokens, warn_unsegmented
 from twotower.text.vectors import WordVectors
 from twotower.text.vocabulary import Vocab
 
@@ -40,6 +44,8 @@ class Setup:
     train: TrainingPairs
     dev: TrainingPairs
     judgements: Judgements
+    lists: Lists | None
+    """What each dev query ranks under `candidates=own`."""
     protocol: Protocol
     held_out: bool
     """Whether dev was held out of train here."""
@@ -57,13 +63,22 @@ def build(cfg: Train) -> Setup:
     read = reader.read(cfg.data, cache)
     tokens = tokenise(read, tokenizer, cache)
     collection = with_dev(read, cfg.data.dev_share, cfg.seed)
+    lists = own_lists(cfg, collection)
     vocab = _vocab(cfg, tokenizer, word_counts(collection, tokens))
-    words = vectors.load(cfg.vectors, vocab.words, dim=cfg.vectors_dim, rng=rng)
+    words = vectors.load(
+        cfg.vectors,
+        vocab.words,
+        dim=cfg.vectors_dim,
+        rng=rng,
+        trained=lambda: trained_vectors(cfg, collection, tokens),
+    )
     queries = vocab.encode(tokens.queries, cfg.max_query_words)
     docs = vocab.encode(tokens.docs, cfg.max_doc_words)
     two_tower = TwoTower.build(cfg, words.matrix, idf(docs, len(vocab)))
     retriever = Retriever(two_tower, vocab, tokenizer, cfg.max_query_words, cfg.max_doc_words)
     train, dev = (collection.judgements(split) for split in ("train", "dev"))
+    pairs = _pairs(f"{collection.name}, split train", train, queries, docs, cfg.min_grade)
+    _check_given(cfg, collection.name, pairs)
     return Setup(
         collection=collection,
         tokens=tokens,
@@ -71,10 +86,11 @@ def build(cfg: Train) -> Setup:
         words=words,
         queries=queries,
         docs=docs,
-        train=_pairs(f"{collection.name}, split train", train, queries, docs, cfg.min_grade),
+        train=pairs,
         dev=_pairs(f"{collection.name}, split dev", dev, queries, docs, cfg.min_grade),
         judgements=dev,
-        protocol=stated_protocol(collection, "dev", retriever, ks=cfg.k, min_grade=cfg.min_grade),
+        lists=lists,
+        protocol=stated_protocol(collection, "dev", retriever, lists, ks=cfg.k, min_grade=cfg.min_grade),
         held_out=collection is not read,
     )
 
@@ -90,6 +106,24 @@ def with_dev(collection: Collection, share: float, seed: int) -> Collection:
     if "dev" in collection.splits:
         return collection
     return hold_out_dev(collection, share, np.random.default_rng(seed))
+
+
+def own_lists(cfg: Train, collection: Collection) -> Lists | None:
+    """What each dev query ranks under `candidates=own`; None where that is the corpus.
+
+    Raises ValueError where all models would score the same, by any metric or by `cfg.select`.
+    """
+    if cfg.candidates is Candidates.full:
+        return None
+    dev = collection.judgements("dev")
+    lists = candidates.judged(dev)
+    candidates.check(lists, dev, min_grade=cfg.min_grade, where=f"{collection.name}, split dev")
+    if candidates.fixed([cfg.select], lists.most):
+        raise ValueError(
+            f"select: {cfg.select} is the same for every model where a query ranks at most {lists.most} "
+            "documents; want a lower cut-off, mrr_10 or candidates=full"
+        )
+    return lists
 
 
 def fitted(ks: Sequence[int], select: str, documents: int) -> list[int]:
@@ -108,13 +142,23 @@ def fitted(ks: Sequence[int], select: str, documents: int) -> list[int]:
 def settled(cfg: Train) -> Train:
     """The knobs as the record will show them: the metric by its one name, tied towers alike.
 
-    Raises ValueError for a `select` that is no metric or whose cut-off is not in `k`.
+    Raises ValueError for a `select` that is no metric or whose cut-off is not in `k`, and for choices that
+    do not go together.
     """
     select = canonical(cfg.select)
     cut = select.rpartition("_")[2]
     if cut.isdigit() and int(cut) not in cfg.k:
         raise ValueError(f"select: {select} needs {cut} in k, which is {knobs.shown(cfg.k)}")
+    _check_together(cfg)
     return replace(cfg, select=select, doc_tower=cfg.query_tower if cfg.tied else cfg.doc_tower)
+
+
+def _check_together(cfg: Train) -> None:
+    """Raises ValueError for a loss without what it pushes away, a schedule without what it follows."""
+    if needs_given(cfg.loss) and not cfg.given_negatives:
+        raise ValueError("given_negatives: got 0, want at least 1, for the loss pushes no others away")
+    if cfg.scheduler is Scheduler.plateau and not cfg.eval_every_epoch:
+        raise ValueError("scheduler: plateau follows the evaluations; want eval_every_epoch=true")
 
 
 def _pairs(
@@ -126,18 +170,49 @@ def _pairs(
         raise ValueError(f"{where}: {error}") from None
 
 
+def _check_given(cfg: Train, name: str, pairs: TrainingPairs) -> None:
+    """Raises ValueError where the loss pushes given negatives alone away, and there are none."""
+    if needs_given(cfg.loss) and not len(pairs.refused.docs):
+        word = knobs.plain(cfg)["loss"]["kind"]
+        raise ValueError(
+            f"{name}, split train: no document is judged not relevant to a query, and this loss={word} "
+            "pushes no others away; want triplets, pairs with scores, or loss=contrastive"
+        )
+
+
 def _vocab(cfg: Train, tokenizer: Tokenizer, counts: dict[str, int]) -> Vocab:
     """The collection's words, filled with the vectors' most frequent ones."""
     filler = vectors.frequent_words(cfg.vectors, cfg.max_size, tokenizer)
     return Vocab.build(counts, min_count=cfg.min_count, max_size=cfg.max_size, filler=filler)
 
 
+def trained_vectors(cfg: Train, collection: Collection, tokens: CollectionTokens) -> trained.Table:
+    """Word vectors trained on the corpus and the queries of train; other splits' queries are not seen."""
+    rows = np.unique(collection.judgements("train").queries)
+    queries = Tokens(tokens.queries.words, tokens.queries.ragged.take(rows))
+    recipe = trained.Recipe(
+        dim=cfg.vectors_dim,
+        algorithm=cfg.vectors_algorithm,
+        epochs=cfg.vectors_epochs,
+        window=cfg.vectors_window,
+        min_count=cfg.min_count,
+        seed=cfg.seed,
+    )
+    return trained.train_cached([tokens.docs, queries], recipe, Path(cfg.cache_dir))
+
+
 def stated_protocol(
-    collection: Collection, split: str, retriever: Retriever, *, ks: Sequence[int], min_grade: int
+    collection: Collection,
+    split: str,
+    retriever: Retriever,
+    lists: Lists | None = None,
+    *,
+    ks: Sequence[int],
+    min_grade: int,
 ) -> Protocol:
-    """Full-corpus retrieval on `split`, and how this model reads it."""
+    """Retrieval on `split` from the corpus, or from each query's list, and how this model reads it."""
     return replace(
-        Protocol.of(collection, split, min_grade=min_grade, ks=ks),
+        Protocol.of(collection, split, lists, min_grade=min_grade, ks=ks),
         tokenizer=retriever.tokenizer.pattern,
         max_query_words=retriever.max_query_words,
         max_doc_words=retriever.max_doc_words,
@@ -152,8 +227,12 @@ def remarks(cfg: Train, setup: Setup) -> Iterator[str]:
         f"{collection.name} {collection.hash[:12]}: {len(collection.doc_ids):,} documents, "
         f"{len(setup.train):,} training pairs, {dev:,} dev queries"
     )
+    yield from collection.remarks
+    yield from (str(report) for report in collection.files if report.skipped)
     if setup.held_out:
         yield f"no dev split: {dev:,} training queries held out as dev, by seed {cfg.seed}"
+    if setup.lists:
+        yield f"a dev query ranks its own {setup.lists.mean:.1f} documents, {setup.lists.most} at most"
     unknown = [f"{vocab.unknown_share(side):.1%}" for side in (setup.tokens.queries, setup.tokens.docs)]
     yield (
         f"vocabulary: {len(vocab):,} words, {setup.words.coverage:.1%} with vectors from {cfg.vectors}; "
@@ -162,6 +241,9 @@ def remarks(cfg: Train, setup: Setup) -> Iterator[str]:
     parameters = sum(p.numel() for p in setup.retriever.two_tower.parameters())
     steps = setup.train.batches(cfg.batch_size)
     yield f"model: {parameters:,} parameters; {cfg.epochs} epochs of {steps} steps"
+    if given := len(setup.train.refused.docs):
+        drawn = f"up to {cfg.given_negatives} drawn for each pair" if cfg.given_negatives else "none drawn"
+        yield f"given negatives: {given:,}, {drawn}"
     if cfg.tied:
         yield "tied: one tower for both sides, doc_tower follows query_tower"
     if warning := warn_unsegmented(collection.doc_texts[:10_000]):
