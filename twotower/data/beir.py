@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twotower.config import OnBad
-from twotower.data import checks
+from twotower.data import checks, records
 from twotower.data.collection import Collection
 from twotower.data.ledger import BadLine, Ledger, Page, decoded
 
@@ -134,37 +134,23 @@ def _tsv_files(folder: Path) -> list[Path]:
 
 def _records(page: Page, kind: str, value: Callable[[dict[str, Any]], T]) -> dict[str, T]:
     """Id -> what `value` makes of the line's JSON object."""
-    records: dict[str, T] = {}
+    found: dict[str, T] = {}
     lines: dict[str, int] = {}
     for number, line in page.lines():
         with page.line(number):
-            record = _json_object(decoded(line))
+            record = records.json_object(line)
             for name in ("_id", "text"):
                 if name not in record:
                     has = ", ".join(map(repr, record)) or "nothing"
                     raise BadLine("missing field", f"no {name!r}, it has {has}")
             key = _text(record, "_id")
-            if key in records:
+            if key in found:
                 raise BadLine("duplicate id", f"duplicate _id {key!r}, first on line {lines[key]}")
-            records[key] = value(record)
+            found[key] = value(record)
             lines[key] = number
-    if not records:
+    if not found:
         raise ValueError(f"{page.file}: empty, want at least one {kind}{_skips(page)}")
-    return records
-
-
-def _json_object(line: str) -> dict[str, Any]:
-    if not line:
-        raise BadLine("blank", "a blank line, want a JSON object")
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BadLine("not JSON", f"not JSON: {error.msg} at column {error.colno}") from None
-    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits, brackets 1,000 deep
-        raise BadLine("not JSON", f"not JSON that can be read: {error}") from None
-    if not isinstance(record, dict):
-        raise BadLine("not an object", f"got {checks.kind(record)}, want a JSON object")
-    return record
+    return found
 
 
 def _text(record: dict[str, Any], name: str) -> str:
