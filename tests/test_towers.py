@@ -20,6 +20,7 @@ MLPS = [
     config.MLPTower(num_layers=1, hidden_dim=7),
     config.MLPTower(num_layers=3, hidden_dim=7, activation=config.Activation.tanh),
     config.MLPTower(num_layers=2, hidden_dim=7, residual=False, activation=config.Activation.relu),
+    config.MLPTower(num_layers=1, hidden_dim=7, bag=config.Bag.mean),
 ]
 GRUS = [
     config.GRUTower(hidden_dim=4, bidirectional=both, num_layers=layers, pooling=pooling)
@@ -89,6 +90,20 @@ def test_one_linear_map_is_what_no_hidden_layer_leaves():
 
     got = embed(tower, words, [[2, 7, 2]])[0]
     torch.testing.assert_close(got, F.normalize(wanted, dim=0), atol=1e-6, rtol=0)
+
+
+def test_a_mean_bag_leaves_out_words_of_weight_0():
+    tower, words = tower_of(config.MLPTower(num_layers=0, bag=config.Bag.mean))
+    (layer,) = tower.dense
+    with torch.no_grad():
+        tower.word_weights[:] = 1
+        tower.word_weights[3] = 0
+    mean = torch.from_numpy(2 * VECTORS[2] + VECTORS[7]) / 3
+
+    got = embed(tower, words, [[2, 3, 2, 7]])[0]
+
+    torch.testing.assert_close(got, F.normalize(layer(mean), dim=0), atol=1e-6, rtol=0)
+    assert embed(tower, words, [[3]]).isfinite().all()
 
 
 def test_a_residual_layer_adds_to_its_input():

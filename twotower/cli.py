@@ -43,6 +43,10 @@ COMMANDS: Mapping[str, Command] = {
     "leaderboard": Command(config.Leaderboard, "rank checkpoints beside chance, untrained towers and BM25"),
     "data": Command(config.Data, "look at a collection: counts, lengths, words, leaks; or write it out"),
     "search": Command(config.Search, "answer a query; without one, a prompt", bare="QUERY"),
+    "doctor": Command(config.Doctor, "say what a checkpoint holds, and check it or a folder of them"),
+    "convert": Command(config.Convert, "bring over a checkpoint of an older system", bare="FILE"),
+    "export": Command(config.Export, "write a checkpoint as a folder that other libraries load"),
+    "push": Command(config.Push, "upload a checkpoint and its model card to the Hugging Face hub"),
 }
 
 

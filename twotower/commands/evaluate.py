@@ -68,9 +68,11 @@ def collection_of(cfg: Evaluate, loaded: Loaded) -> Collection:
 
     Raises ValueError when the checkpoint's own collection has changed since.
     """
-    data = loaded.content["data"]
     if not isinstance(cfg.data, Stored):
         return reader.read(cfg.data, Path(cfg.cache_dir))
+    data = loaded.content["data"]
+    if not data:
+        raise ValueError("data=stored: the checkpoint does not say what it was trained on; say data=...")
     if not data["source"]:
         raise ValueError(
             f"{data['name']}: built in Python, it cannot be read again; say data=... data.path=..."

@@ -4,12 +4,16 @@
 `query_tower=gru` selects `GRUTower`. Values are frozen; YAML under `conf/` only selects and overrides.
 """
 
+from twotower.config.convert import Convert, OlderActivation, OlderPooling
 from twotower.config.data import Data
+from twotower.config.doctor import Doctor
 from twotower.config.evaluate import Evaluate
+from twotower.config.export import SAFETENSORS, SENTENCE_TRANSFORMERS, Export, ExportFormat
 from twotower.config.groups import GROUPS
 from twotower.config.knobs import CUT_OFFS, Bounds, knob
 from twotower.config.leaderboard import Leaderboard, TableFormat
 from twotower.config.loss import Contrastive, Distance, Loss, Margin, Negatives, Triplet
+from twotower.config.push import Push
 from twotower.config.search import AnswerFormat, Search
 from twotower.config.source import (
     Beir,
@@ -23,24 +27,31 @@ from twotower.config.source import (
     Stored,
     Triplets,
 )
-from twotower.config.tower import Activation, Cell, GRUTower, MLPTower, Pooling, Tower
+from twotower.config.tower import Activation, Bag, Cell, GRUTower, MLPTower, Pooling, Tower
 from twotower.config.train import Candidates, Device, Optimizer, Scheduler, Tracking, Train, WordAlgorithm
 
 __all__ = [
     "CUT_OFFS",
     "GROUPS",
+    "SAFETENSORS",
+    "SENTENCE_TRANSFORMERS",
     "Activation",
     "AnswerFormat",
+    "Bag",
     "Beir",
     "Bounds",
     "Candidates",
     "Cell",
     "Contrastive",
+    "Convert",
     "Data",
     "Device",
     "Distance",
     "Docstrings",
+    "Doctor",
     "Evaluate",
+    "Export",
+    "ExportFormat",
     "Files",
     "GRUTower",
     "Leaderboard",
@@ -49,10 +60,13 @@ __all__ = [
     "Margin",
     "MsMarco",
     "Negatives",
+    "OlderActivation",
+    "OlderPooling",
     "OnBad",
     "Optimizer",
     "Pairs",
     "Pooling",
+    "Push",
     "Scheduler",
     "Search",
     "Source",

@@ -31,6 +31,13 @@ class Pooling(StrEnum):
     attention = "attention"
 
 
+class Bag(StrEnum):
+    """What an MLP reads of a text: the bag of its word vectors as one vector."""
+
+    unit = "unit"
+    mean = "mean"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tower:
     """What every tower has."""
@@ -57,6 +64,8 @@ class MLPTower(Tower):
     """Non-linearity of the hidden layers: gelu, relu, tanh."""
     residual: bool = True
     """Add each hidden layer's input to its output."""
+    bag: Bag = Bag.unit
+    """Weighted word vectors as one: unit (their sum's direction, times the root of their width) or mean."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,14 +80,25 @@ def board(folder: Path, metric: str, top: int = 0) -> Board:
     for entry in found.entries:
         protocol = entry.protocol
         if protocol is None or metric not in entry.metrics:
-            why = "was never evaluated" if not entry.metrics else f"has no {metric}"
-            left_out.append((entry.path.name, why))
+            left_out.append((entry.path.name, _why(entry, metric)))
             continue
         by_protocol.setdefault(protocol.key, []).append(entry)
     groups = [_group(entries, metric, top) for entries in by_protocol.values()]
     groups.sort(key=lambda group: label(group.protocol))
     alarms = [alarm for group in groups for alarm in _alarms(group, metric)]
     return Board(metric, len(found.entries) + len(found.problems), left_out, groups, alarms)
+
+
+def _why(entry: Entry, metric: str) -> str:
+    """Why a checkpoint stands in no table."""
+    if not entry.metrics:
+        return "was never evaluated"
+    if metric not in entry.metrics:
+        return f"has no {metric}"
+    return (
+        f"its {metric} of {entry.metrics[metric]:.4f} has no protocol, so it compares with nothing; "
+        "`twotower evaluate` measures it"
+    )
 
 
 def _group(entries: list[Entry], metric: str, top: int) -> Group:

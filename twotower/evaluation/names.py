@@ -1,5 +1,7 @@
 """Names of checkpoints: `@best`, `@latest`, `@mrr_10`, a run's name, a path; from sidecars alone.
 
+`hf://user/name` is one on the Hugging Face hub (`twotower.model.remote`).
+
 A sidecar that cannot be read is not an error here: `listing` says which and why.
 """
 
@@ -12,7 +14,7 @@ from typing import Any
 
 from twotower.evaluation.metrics import canonical
 from twotower.evaluation.protocol import Protocol
-from twotower.model import sidecar
+from twotower.model import remote, sidecar
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +163,8 @@ def _protocols(entries: Iterable[Entry]) -> dict[str, Protocol]:
 
 
 def _by_path(name: str, folder: Path) -> Path:
+    if name.startswith(remote.PREFIX):
+        return remote.fetch(name)
     path = Path(name)
     for place in (path, folder / path):
         if place.is_file():

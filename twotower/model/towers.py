@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from twotower import config
 from twotower.model.recurrent import RecurrentTower
-from twotower.model.words import WordTable
+from twotower.model.words import WordTable, bag_sum
 
 Tower = nn.Module
 """`tower(words, ids, offsets)` -> unit vectors (B, D)."""
@@ -31,11 +31,15 @@ class MLPTower(nn.Module):
     `residual` the first layer is linear and each hidden layer adds to its input, next to nothing at first:
     the untrained tower is nearly an orthogonal map, which keeps the cosines of the bags. Each layer is of a
     form that sentence-transformers' `Dense` has, so that a tower can be exported.
+
+    With `bag=mean` the sum is divided by the sum of the weights' sizes instead: a word of weight 0 is as if
+    it were not there, and with weights of 1 the layers read the plain mean.
     """
 
     def __init__(self, cfg: config.MLPTower, word_dim: int, dim: int, idf: NDArray[np.float32]) -> None:
         super().__init__()
         self.word_weights = nn.Parameter(torch.from_numpy(np.array(idf, dtype=np.float32)))
+        self.bag = cfg.bag
         self.residual = cfg.residual and cfg.num_layers > 0
         self.scale = math.sqrt(word_dim)
         widths = [word_dim, *[cfg.hidden_dim] * (cfg.num_layers + self.residual), dim]
@@ -48,7 +52,7 @@ class MLPTower(nn.Module):
         self, words: WordTable, ids: Int[Tensor, " n"], offsets: Int[Tensor, " bounds"]
     ) -> Float[Tensor, "B D"]:
         """Unit vectors of B texts; a text of padding alone gives a finite vector."""
-        x = F.normalize(words.bags(ids, offsets, self.word_weights)) * self.scale
+        x = self._scaled(words.bags(ids, offsets, self.word_weights), ids, offsets)
         *hidden, last = self.dense
         if self.residual:
             project, *hidden = hidden
@@ -57,6 +61,14 @@ class MLPTower(nn.Module):
             change = self.dropout(self.activation(layer(x)))
             x = x + change if self.residual else change
         return F.normalize(last(x))
+
+    def _scaled(
+        self, sums: Float[Tensor, "B E"], ids: Int[Tensor, " n"], offsets: Int[Tensor, " bounds"]
+    ) -> Float[Tensor, "B E"]:
+        if self.bag is config.Bag.unit:
+            return F.normalize(sums) * self.scale
+        signs = self.word_weights.detach().sign()[:, None]
+        return sums / bag_sum(signs, self.word_weights, ids, offsets).clamp(min=TINY)
 
     @property
     def dense(self) -> list[nn.Linear]:
@@ -72,6 +84,8 @@ class MLPTower(nn.Module):
 
 SMALL = 0.01
 """Factor of the residual layers' first weights."""
+TINY = 1e-12
+"""What the mean of a bag without weight is divided by."""
 
 
 def build(cfg: config.Tower, word_dim: int, dim: int, idf: NDArray[np.float32]) -> Tower:

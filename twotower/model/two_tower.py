@@ -107,6 +107,8 @@ class TwoTower(nn.Module):
         if not isinstance(tower, MLPTower):
             return {}
         arrays: dict[str, Tensor] = {"words": self.words.vectors * tower.word_weights[:, None]}
+        if tower.bag is config.Bag.mean:
+            arrays["weights"] = tower.word_weights.abs()
         for number, layer in enumerate(tower.dense):
             arrays |= {f"weight_{number}": layer.weight, f"bias_{number}": layer.bias}
         return {name: array.detach().cpu().numpy() for name, array in arrays.items()}

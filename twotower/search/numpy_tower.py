@@ -1,6 +1,7 @@
 """An MLP tower in NumPy alone, so that a search imports no torch.
 
     words (V, E) weighted word vectors   weight_0 (H, E) bias_0 (H,)   ...   weight_n (D, H) bias_n (D,)
+    weights (V,) sizes of the word weights, where the layers read their mean
 
 It computes what `twotower.model.towers.MLPTower` computes when it evaluates, to 1e-6.
 """
@@ -31,6 +32,7 @@ class NumpyMLP:
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation: got {activation!r}, want {', '.join(ACTIVATIONS)}")
         self.words = arrays["words"]
+        self.weights = arrays.get("weights")
         count = sum(name.startswith("weight_") for name in arrays)
         self.layers = [(arrays[f"weight_{n}"], arrays[f"bias_{n}"]) for n in range(count)]
         self.activation = ACTIVATIONS[activation]
@@ -42,7 +44,7 @@ class NumpyMLP:
 
     def embed(self, texts: Ragged) -> Matrix:
         """Unit vectors (n, D) of the texts."""
-        x = _normalised(_bags(self.words, texts)) * np.float32(math.sqrt(self.words.shape[1]))
+        x = self._scaled(texts)
         *hidden, last = self.layers
         if self.residual:
             project, *hidden = hidden
@@ -51,6 +53,13 @@ class NumpyMLP:
             change = self.activation(_dense(x, layer))
             x = x + change if self.residual else change
         return _normalised(_dense(x, last))
+
+    def _scaled(self, texts: Ragged) -> Matrix:
+        sums = _bags(self.words, texts)
+        if self.weights is None:
+            return _normalised(sums) * np.float32(math.sqrt(self.words.shape[1]))
+        total: Matrix = np.maximum(_bags(self.weights[:, None], texts), np.float32(1e-12))
+        return sums / total
 
 
 def gelu(x: Matrix) -> Matrix:
