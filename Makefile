@@ -22,7 +22,7 @@ demo: .venv/ready
 	$(BIN)/twotower search "compress data" k=3
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

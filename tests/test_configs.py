@@ -12,9 +12,14 @@ from twotower.config import GROUPS
 
 CONF = cli.conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
-KINDS = {command.config for command in COMMANDS.values()} | {
-    kind for choices in GROUPS.values() for kind in choices.values()
-}
+KINDS = list(
+    dict.fromkeys(
+        [
+            *(command.config for command in COMMANDS.values()),
+            *(kind for choices in GROUPS.values() for kind in choices.values()),
+        ]
+    )
+)
 CHOICES = [
     (name, group, choice)
     for name, command in COMMANDS.items()

@@ -139,6 +139,7 @@ def test_what_is_left_out_is_said(
     ]
 
 
+@pytest.mark.slow
 def test_every_other_command_takes_a_converted_checkpoint(
     workplace: Path, tiny: Collection, model: OlderMLP, capsys: pytest.CaptureFixture[str]
 ) -> None:

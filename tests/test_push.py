@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -14,7 +15,9 @@ from hub_case import TOKEN, Hub, running
 from twotower import cli
 from twotower.model import sidecar
 
-pytest.importorskip("sentence_transformers")
+pytestmark = pytest.mark.skipif(
+    find_spec("sentence_transformers") is None, reason="needs sentence_transformers, of the extra export"
+)
 
 Push = Callable[..., "CompletedProcess[str]"]
 
@@ -67,6 +70,7 @@ def test_a_dry_run_ends_with_how_to_upload(path: Path, capsys: pytest.CaptureFix
     assert "dry run, nothing was uploaded; dry_run=false uploads it" in err
 
 
+@pytest.mark.slow
 def test_what_is_pushed_can_be_named_and_says_how_it_is_loaded(
     push: Push, command: Any, hub: Hub, path: Path, tmp_path: Path
 ) -> None:
@@ -109,6 +113,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", MISTAKES)
 def test_what_stands_in_the_way_is_one_line_within_seconds(said: str, push: Push, hub: Hub) -> None:
     began = time.monotonic()

@@ -66,6 +66,7 @@ def test_a_checkpoint_is_fetched_with_its_sidecar(fetch: Fetch, hub: Hub, tmp_pa
     assert not (found.parent / "README.md").exists()
 
 
+@pytest.mark.slow
 def test_without_a_network_the_cache_is_used(fetch: Fetch, hub: Hub, tmp_path: Path) -> None:
     path = put(tmp_path)
     hub.repos["me/model"] = files_of(path)
@@ -114,6 +115,7 @@ def test_one_of_several_can_be_picked(fetch: Fetch, hub: Hub) -> None:
     assert sidecar.sidecar_of(Path(found)).read_bytes() == b"{}"
 
 
+@pytest.mark.slow
 def test_a_fetched_checkpoint_is_verified_as_any_other(command: Any, hub: Hub, tmp_path: Path) -> None:
     files = files_of(path := put(tmp_path))
     hub.repos["me/bad"] = files | {path.name: files[path.name][:-9] + b"?" + files[path.name][-8:]}

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from twotower.text.tokenize import Tokenizer
 from twotower.text.trained import Recipe
 from twotower.training import setup
 
-pytest.importorskip("gensim")
+pytestmark = pytest.mark.skipif(find_spec("gensim") is None, reason="needs gensim, of the extra gensim")
 
 TEXTS = [f"the {a} and the {b} sleep" for a in ("cat", "dog", "emu") for b in ("yak", "gnu", "eel")] * 20
 RECIPE = Recipe(dim=6, algorithm=config.WordAlgorithm.skipgram, epochs=2, window=3, min_count=1, seed=4)
