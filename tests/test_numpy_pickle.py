@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from twotower.model import checkpoint, numpy_pickle
+from twotower.model import checkpoint
+from twotower.text import numpy_pickle
 
 
 def again(folder: Path, value: Any) -> Any:

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from twotower.model import checkpoint, numpy_pickle
+from twotower.model import checkpoint
+from twotower.text import numpy_pickle
 from twotower.text.vocabulary import SPECIAL, Vocab
 
 WRAPPERS = ("module.", "_orig_mod.")

@@ -2,8 +2,8 @@
 
     {"embedding_matrix": (V, E) tensor or NumPy matrix, "word_to_index": {"the": 2, ...}, ...}
 
-`torch.load(weights_only=True)` builds tensors and plain values alone; beside those, this module lets through
-the few names of which NumPy arrays are made. A file that asks for anything else is refused unread.
+`torch.load(weights_only=True)` builds tensors and plain values alone; beside those, stand-ins are let through
+for the few names of which NumPy arrays are made. A file that asks for anything else is refused unread.
 """
 
 import pickle
@@ -18,7 +18,7 @@ from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
-from twotower.text import streams
+from twotower.text import numpy_pickle, streams
 from twotower.text.ragged import Rows
 from twotower.text.streams import Place
 from twotower.text.wanted import Matrix, Numbers, check_matrix, pick
@@ -70,9 +70,10 @@ def _loaded(path: Path, place: Place) -> Any:
     try:
         if zipped:
             _check_sums(path)
-        with catch_warnings(), torch.serialization.safe_globals(_numpy_names()):
+        with catch_warnings(), torch.serialization.safe_globals(list(numpy_pickle.NAMES)):
             simplefilter("ignore")  # of the protocol of a pickle, which is what it is
-            return torch.load(path, weights_only=True, mmap=zipped, map_location="cpu")
+            content = torch.load(path, weights_only=True, mmap=zipped, map_location="cpu")
+        return numpy_pickle.plain(content)
     except (pickle.UnpicklingError, RuntimeError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ValueError(f"{place}: refused, nothing in it was executed: {reason}") from None
@@ -86,15 +87,6 @@ def _check_sums(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if damaged := archive.testzip():
             raise ValueError(f"the checksum of {damaged} does not match")
-
-
-def _numpy_names() -> list[Any]:
-    """What an array and a number of NumPy are built of, under the names of NumPy 1 and of NumPy 2."""
-    array, scalar = (value.__reduce__()[0] for value in (np.zeros(0), np.float64(0)))
-    names: list[Any] = [np.ndarray, np.dtype]
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        names += [(array, f"{module}._reconstruct"), (scalar, f"{module}.scalar")]
-    return names + [type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "?")]
 
 
 def _names(content: Mapping[str, Any], place: Place) -> list[str]:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 KINDS = "biufU"
@@ -108,10 +107,8 @@ def _plain(value: Any) -> Any:
             return str(value.dtype)
         case Mapping():
             return {_key(key): _plain(one) for key, one in value.items()}
-        case list() | tuple() | set() if not isinstance(value, torch.Size):
+        case list() | tuple() | set():
             return [_plain(one) for one in value]
-        case torch.Size():
-            return list(value)
         case _:
             return value
 
