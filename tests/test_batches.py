@@ -217,3 +217,21 @@ def test_the_mask_of_given_negatives_equals_the_definition(seed: int):
             for row, line in enumerate(texts)
         ]
         assert batch.given.tolist() == wanted
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_masks_of_some_rows_and_columns_are_parts_of_the_whole(seed: int):
+    rng = np.random.default_rng(seed)
+    (batch,) = JUDGED.epoch(seed, 1, batch_size=8, random_negatives=5, given_negatives=2)
+    relevant, refused = batch.marks()
+    assert relevant.tolist() == batch.relevant.tolist()
+    assert refused.tolist() == batch.given.tolist()
+    for _ in range(5):
+        low, high = sorted(rng.integers(0, len(batch.doc_rows) + 1, 2).tolist())
+        row, columns = slice(*sorted(rng.integers(0, 3, 2).tolist())), slice(low, high)
+        some = batch.marks(row, columns)
+        assert [part.tolist() for part in some] == [
+            relevant[row, columns].tolist(),
+            refused[row, columns].tolist(),
+        ]

@@ -156,6 +156,8 @@ def test_help_is_shown_wherever_the_word_stands(capsys: pytest.CaptureFixture[st
         ("train path=x", "path: belongs to data=beir or msmarco or triplets or pairs, the data in force"),
         ("train data=beir", "data.path: missing; write data.path=..., the folder."),
         ("train data=beir data.dev_share=0.1", "data.path: missing; write data.path=..., the folder."),
+        ("train resume=first", "resume: no run first in checkpoints"),
+        ("train resume=@latest epochs=3", "resume: no run in checkpoints is left to continue"),
         ("train fast", "train: got 'fast', want knobs alone, as name=value"),
         ("train +dim=3", "train: got '+dim=3', want knobs alone, as name=value"),
         ("train --dim=3", "--dim=3: no such option; knobs are written name=value, with no dashes ("),

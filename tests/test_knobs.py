@@ -1,3 +1,4 @@
+import json
 import re
 from dataclasses import dataclass, fields, replace
 
@@ -52,6 +53,31 @@ def test_a_full_name_means_itself_and_a_short_one_all_that_end_so() -> None:
     assert knobs.resolve("query_tower.hidden_dim", TYPES, ELSEWHERE) == both[:1]
     assert knobs.resolve("hidden_dim", TYPES, ELSEWHERE) == both
     assert knobs.resolve("name", TYPES, ELSEWHERE) == ["name"]
+
+
+def test_stored_knobs_come_back_typed_by_choice_and_name() -> None:
+    tower = config.MLPTower(hidden_dim=12)
+    cfg = config.Train(
+        data=config.Docstrings(packages=["json"]),
+        query_tower=tower,
+        doc_tower=config.GRUTower(),
+        loss=config.Triplet(margin=0.3),
+        k=[1, 10],
+        optimizer=Optimizer.sgd,
+        learning_rate=1e-5,
+    )
+    stored = knobs.stored(config.Train, json.loads(json.dumps(knobs.plain(cfg))))
+    assert stored.groups == {
+        "data": "docstrings",
+        "query_tower": "mlp",
+        "doc_tower": "gru",
+        "loss": "triplet",
+    }
+    assert stored.values["loss.margin"] == 0.3
+    assert stored.values["optimizer"] is Optimizer.sgd
+    assert (stored.values["k"], stored.values["data.packages"]) == ([1, 10], ["json"])
+    with pytest.raises(ValueError, match="old_knob: not a knob of this version"):
+        knobs.stored(config.Train, {"old_knob": 1})
 
 
 def test_a_short_name_of_a_choice_not_in_force_means_nothing() -> None:

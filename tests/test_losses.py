@@ -8,11 +8,31 @@ from hypothesis import strategies as st
 
 from twotower import config
 from twotower.model import losses
-from twotower.model.losses import accuracy, contrastive, judged_margin, triplet
 
 SCORES = torch.tensor([[0.8, 0.5, 0.1], [0.6, 0.4, 0.2], [0.3, 0.9, 0.7]])
 NONE = torch.eye(3, dtype=torch.bool)
 COSINE, L2 = config.Distance
+
+
+def contrastive(
+    scores: torch.Tensor, relevant: torch.Tensor, *, temperature: float, symmetric: bool
+) -> torch.Tensor:
+    cfg = config.Contrastive(temperature=temperature, learn_temperature=False, symmetric=symmetric)
+    return losses.build(cfg)(scores, relevant, ~relevant).loss
+
+
+def triplet(scores: torch.Tensor, relevant: torch.Tensor, **knobs: object) -> torch.Tensor:
+    return losses.build(config.Triplet(**knobs))(scores, relevant, ~relevant).loss  # type: ignore[arg-type]
+
+
+def judged_margin(
+    scores: torch.Tensor, relevant: torch.Tensor, given: torch.Tensor, *, margin: float
+) -> torch.Tensor:
+    return losses.build(config.Margin(margin=margin))(scores, relevant, given).loss
+
+
+def accuracy(scores: torch.Tensor, relevant: torch.Tensor) -> torch.Tensor:
+    return losses.build(config.Triplet())(scores, relevant, ~relevant).accuracy
 
 
 def log_softmax(place: int, *values: float) -> float:
@@ -237,6 +257,23 @@ def test_a_document_known_to_be_relevant_is_never_pushed_away(cfg: config.Loss, 
     assert scores.grad[~relevant].ge(0).all()
     if losses.needs_given(cfg):
         assert scores.grad[~relevant & ~given].eq(0).all()
+
+
+@pytest.mark.parametrize("cfg", CONFIGS)
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_some_rows_and_columns_at_a_time_add_up_to_the_whole(cfg: config.Loss, size: int):
+    scores, relevant, given = batch(1)
+    objective = losses.build(cfg)
+    parts = []
+    for first in range(0, 4, size):
+        some = slice(first, first + size)
+        parts.append(objective.rows(scores[some], relevant[some], given[some], first=first))
+        if objective.symmetric:
+            columns = slice(first, min(4, first + size))
+            parts.append(objective.columns(scores[:, columns], relevant[:, columns], first=first))
+
+    loss = sum(part.total for part in parts) / sum(part.weight for part in parts)
+    assert loss.item() == pytest.approx(objective(scores, relevant, given).loss.item(), rel=1e-12)
 
 
 @pytest.mark.parametrize("cfg", CONFIGS)

@@ -147,6 +147,18 @@ def test_a_file_that_is_no_checkpoint_is_a_problem_not_an_end(tmp_path: Path) ->
     assert "\n" not in why
 
 
+def test_of_a_run_its_best_is_listed_and_other_epochs_are_named_by_path(tmp_path: Path) -> None:
+    best = put(tmp_path, "a-000000", 0.3)
+    other = best.with_name(best.name.replace("best", "epoch4"))
+    other.write_bytes(b"x")
+    sidecar.write(other, {"run": "a-000000", "eval_results": {"mrr_10": 0.9}})
+    found = names.listing(tmp_path)
+    assert [entry.path for entry in found.entries] == [best]
+    assert found.remarks()[0].startswith("1 files of further epochs stand aside")
+    assert names.find("a-000000", tmp_path) == names.find("@best", tmp_path) == best
+    assert names.find(other.name, tmp_path) == other
+
+
 def test_a_checkpoint_from_elsewhere_goes_by_its_file_name(tmp_path: Path) -> None:
     path = tmp_path / "elsewhere.pt"
     path.write_bytes(b"x")

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 
 from twotower.config import Contrastive, Docstrings, MLPTower, Optimizer, Scheduler, Train
+from twotower.model.words import WordTable, tensors
+from twotower.text.ragged import Ragged
 from twotower.training import optim
 
 
@@ -41,7 +43,7 @@ def rates(scheduler: Scheduler, steps: int, warmup: float, **values: object) -> 
     values = {"epochs": steps, **values}
     cfg = knobs(scheduler=scheduler, warmup=warmup, learning_rate=0.5, optimizer=Optimizer.sgd, **values)
     optimizer = optim.build(cfg, {}, nn.Linear(1, 1))
-    schedule = optim.Schedule(cfg, optimizer, steps // cfg.epochs)
+    schedule = optim.Schedule(cfg, [optimizer], steps // cfg.epochs)
     for _ in range(steps):
         yield optimizer.param_groups[0]["lr"] / 0.5
         optimizer.step()
@@ -137,7 +139,7 @@ def test_steps_fall_while_the_rate_still_rises() -> None:
 def plateau(**values: object) -> tuple[optim.Schedule, torch.optim.Optimizer]:
     cfg = knobs(scheduler=Scheduler.plateau, warmup=0.0, gamma=0.1, learning_rate=0.5, **values)
     optimizer = optim.build(cfg, {}, nn.Linear(1, 1))
-    return optim.Schedule(cfg, optimizer, 3), optimizer
+    return optim.Schedule(cfg, [optimizer], 3), optimizer
 
 
 def test_a_plateau_lowers_the_rate_until_something_better_comes() -> None:
@@ -164,7 +166,7 @@ def test_a_plateau_depends_on_the_history_alone() -> None:
 
 def test_other_schedules_do_not_follow_the_history() -> None:
     cfg = knobs(scheduler=Scheduler.constant, warmup=0.0)
-    schedule = optim.Schedule(cfg, optim.build(cfg, {}, nn.Linear(1, 1)), 3)
+    schedule = optim.Schedule(cfg, [optim.build(cfg, {}, nn.Linear(1, 1))], 3)
     schedule.follow([{"mrr_10": 0.3}] * 9)
     assert schedule.factor == 1
 
@@ -173,7 +175,7 @@ def test_each_group_keeps_its_own_multiple() -> None:
     model = Towers()
     cfg = knobs(scheduler=Scheduler.linear, warmup=0.0, epochs=2, learning_rate=0.5)
     optimizer = optim.build(cfg, {"words.weight": 10.0}, model)
-    schedule = optim.Schedule(cfg, optimizer, 2)
+    schedule = optim.Schedule(cfg, [optimizer], 2)
     schedule.step()
     assert {group["lr"] for group in optimizer.param_groups} == {0.75 * 0.5, 0.75 * 5}
 
@@ -194,3 +196,79 @@ def test_a_step_beyond_the_last_is_no_error(scheduler: Scheduler) -> None:
     course = optim.course(scheduler, steps=3, warmup=0)
     assert 0 <= course(10) <= 1
     assert 0 <= optim.course(scheduler, steps=0, warmup=0)(0) <= 1
+
+
+def table(rows: int = 6) -> nn.Module:
+    """A module with a parameter of a row a word, and one without."""
+    torch.manual_seed(0)
+    module = nn.Module()
+    module.words = WordTable(torch.randn(rows, 2).numpy())
+    module.layer = nn.Linear(2, 2)
+    return module
+
+
+def train_table(module: nn.Module, cfg: Train, texts: list[list[int]], steps: int = 5) -> torch.Tensor:
+    """The word vectors after some steps on `texts`, with rows' own updates if the knob says so."""
+    module.words.sparse = cfg.sparse_words
+    optimizers = [optim.build(cfg, {}, module)]
+    optimizers += [optim.build_rows(cfg, {}, module)] if cfg.sparse_words else []
+    bags = tensors(Ragged.of(texts), torch.device("cpu"))
+    weights = torch.linspace(1, 2, 6)
+    for _ in range(steps):
+        module.zero_grad()
+        module.layer(module.words.bags(*bags, weights)).square().sum().backward()
+        optim.clip(optimizers, 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+    return module.words.vectors.detach()
+
+
+@pytest.mark.parametrize("optimizer", [Optimizer.adamw, Optimizer.adam, Optimizer.sgd])
+def test_a_word_of_every_batch_is_updated_as_a_whole_table_is(optimizer: Optimizer) -> None:
+    cfg = {"optimizer": optimizer, "learning_rate": 0.1}
+    cfg |= {"beta1": 0.0} if optimizer is Optimizer.sgd else {}
+    texts = [[2, 3], [3, 4]]
+    dense = train_table(table(), knobs(**cfg), texts)
+    rows = train_table(table(), knobs(**cfg, sparse_words=True), texts)
+    torch.testing.assert_close(rows, dense, rtol=1e-5, atol=1e-6)
+
+
+def test_a_word_that_a_batch_does_not_hold_stays_where_it_is() -> None:
+    start = table().words.vectors.detach().clone()
+    module = table()
+    cfg = knobs(sparse_words=True, learning_rate=0.1)
+    module.words.sparse = True
+    rows = optim.build_rows(cfg, {}, module)
+    for text in ([[2]], [[3]]):
+        module.zero_grad()
+        module.words.bags(*tensors(Ragged.of(text), torch.device("cpu")), torch.ones(6)).sum().backward()
+        rows.step()
+    moved = (module.words.vectors.detach() - start).abs().amax(dim=1)
+    # in the second step word 2 stays, where a whole table's moments would have moved it on
+    # word 3's first moments are corrected as those of a second step: 0.1 / 0.19 over sqrt(0.001 / 0.001999)
+    assert moved.tolist() == pytest.approx([0, 0, 0.1, 0.07441, 0, 0], abs=1e-5)
+
+
+def test_rows_have_their_own_rate_and_the_rest_is_left_to_the_other_optimizer() -> None:
+    module, cfg = table(), knobs(sparse_words=True, learning_rate=0.5)
+    rows, rest = optim.build_rows(cfg, {"words.vectors": 10.0}, module), optim.build(cfg, {}, module)
+    assert [group["lr"] for group in rows.param_groups] == [5.0]
+    assert sum(len(group["params"]) for group in rest.param_groups) == 2
+    schedule = optim.Schedule(cfg, [rest, rows], 2)
+    assert [group["lr"] for group in rows.param_groups] == [pytest.approx(5.0 * schedule.factor)]
+
+
+def test_sparse_gradients_count_in_the_norm_that_is_clipped() -> None:
+    module = table()
+    module.words.sparse = True
+    module.words.bags(*tensors(Ragged.of([[2, 2, 3]]), torch.device("cpu")), torch.ones(6)).sum().backward()
+    module.layer.weight.grad = torch.full((2, 2), 2.0)
+    optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
+    # rows (2, 2) and (1, 1), and four entries of 2: a norm of sqrt(8 + 2 + 16)
+    optim.clip([optimizer], 0.5)
+    scale = 0.5 / math.sqrt(26)
+    assert module.words.vectors.grad.to_dense()[2:4].tolist() == [
+        pytest.approx([2 * scale] * 2),
+        pytest.approx([scale] * 2),
+    ]
+    assert module.layer.weight.grad[0, 0].item() == pytest.approx(2 * scale)

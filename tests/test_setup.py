@@ -69,6 +69,7 @@ def test_remarks_name_collection_hash_and_coverage(folder: Path, tmp_path: Path)
     text = "\n".join(setup.remarks(cfg, setup.build(cfg)))
     assert "60 documents, 40 training pairs, 10 dev queries" in text
     assert "unknown words: 0.0% of the queries'" in text
+    assert "2 epochs of 3 steps, 6 in all" in text
 
 
 GIVEN_ALONE = [config.Margin(), config.Triplet(negatives=config.Negatives.given)]

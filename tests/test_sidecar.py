@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+from twotower import cli
 from twotower.model import sidecar
 from twotower.model.sidecar import PARTIAL, Run
 
@@ -107,6 +109,21 @@ def test_what_lies_beside_a_checkpoint_shares_its_name() -> None:
     assert sidecar.per_query_of(run.checkpoint) == folder / "per_query_first-3fa2b1_20261121_220507.npz"
 
 
+def test_other_weights_of_a_run_have_files_of_their_own() -> None:
+    folder = Path("checkpoints")
+    run = Run(folder, "first-3fa2b1", datetime(2026, 11, 21, 22, 5, 7))
+    assert run.file("epoch3").name == "two_tower_epoch3_first-3fa2b1_20261121_220507.pt"
+    end = "first-3fa2b1_20261121_220507_epoch3"
+    assert sidecar.sidecar_of(run.file("epoch3")) == folder / f"training_history_{end}.json"
+    assert sidecar.per_query_of(run.file("epoch3")) == folder / f"per_query_{end}.npz"
+    kinds = ("best", "last", "epoch3", "epoch30")
+    assert [sidecar.kind_of(run.file(kind)) for kind in kinds] == list(kinds)
+    # nor those of a run that is named like a kind
+    names = [Run(folder, name, run.began) for name in ("a-000000", "last_a-000000", "best_a-000000")]
+    files = [made.file(kind) for made in names for kind in kinds]
+    assert len({sidecar.sidecar_of(file) for file in files}) == len(set(files)) == 12
+
+
 @pytest.mark.parametrize("name", ["model.pt", "v1.5.pt", "training_history_x.pt", "two_tower_best_x.pt"])
 def test_a_checkpoint_of_another_name_has_its_own_files(name: str) -> None:
     path, stem = Path("a") / name, name.removesuffix(".pt")
@@ -144,6 +161,47 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
         sidecar.write_aside(path, write)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_is_one_line_that_names_the_file(number: int, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def write(file: Any) -> None:
+        file.write(b"ne")
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(OSError, match="file") as caught:
+        sidecar.write_aside(path, write)
+    assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    assert cli.one_line(caught.value) == f"{path}: {os.strerror(number).lower()}"
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"old", [path])
+
+
+LIMITED = """
+import pathlib, resource, torch
+from twotower import cli
+from twotower.model import sidecar
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+try:
+    sidecar.write_aside(pathlib.Path("x.pt"), lambda file: torch.save({"a": torch.zeros(1_000_000)}, file))
+except OSError as error:
+    print(cli.one_line(error))
+"""
+
+
+def test_what_torch_makes_of_a_full_disk_is_one_line_too(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "x.pt: file too large\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_as_long_as_can_be_is_written(tmp_path: Path) -> None:

@@ -23,9 +23,7 @@ TESTED_BY = {
     "data/modules": "test_packages",
     "model/retriever": "test_checkpoint",
     "training/loop": "test_train",
-    "training/group": "test_train",
     "training/record": "test_train",
-    "training/step": "test_train",
 }
 """Modules whose tests stand in another one's: what they do shows there."""
 

@@ -28,7 +28,7 @@ tracker = tracking.start(
     Train(data=Docstrings(), loss=Contrastive(), **towers), "first-3fa2b1", Path(os.environ["SCRATCH"]),
     {"loss": {"kind": "contrastive"}, "dim": 8},
 )
-tracker.log({"epoch": 1, "mrr_10": 0.25})
+tracker.log({"epoch": 1, "mrr_10": 0.25}, ([3, 1], [1, 2, 4]))
 BETWEEN
 tracker.log({"epoch": 2, "mrr_10": 0.5})
 tracker.finish({"mrr_10": 0.5})
@@ -51,6 +51,8 @@ class FakeRun:
 
     fails: dict[str, Exception] = dataclass_field(default_factory=dict)
     calls: list[str] = dataclass_field(default_factory=list)
+    logged: list[tuple[int, dict[str, Any]]] = dataclass_field(default_factory=list)
+    artifacts: list[Any] = dataclass_field(default_factory=list)
     id: str = "abc"
     dir: str = "wandb/run-abc/files"
     url: str = "https://example.org/run"
@@ -67,8 +69,13 @@ class FakeRun:
     def update(self, values: dict[str, Any]) -> None:
         self._call("summary")
 
-    def log(self, row: dict[str, Any]) -> None:
+    def log(self, row: dict[str, Any], step: int) -> None:
+        self.logged.append((step, row))
         self._call("log")
+
+    def log_artifact(self, artifact: Any) -> None:
+        self._call("artifact")
+        self.artifacts.append(artifact)
 
     def finish(self, exit_code: int = 0) -> None:
         self._call(f"finish {exit_code}")
@@ -93,6 +100,18 @@ def test_rows_are_on_disk_as_soon_as_they_are_logged(tmp_path: Path) -> None:
     assert rows(tmp_path) == [ROW, {"epoch": 2}]
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
     assert tracker.wandb_id is None
+
+
+def test_a_continued_run_has_the_rows_that_it_had_and_no_row_twice(tmp_path: Path) -> None:
+    tracker = start(knobs(Tracking.none), "first", tmp_path, {})
+    for epoch in range(4):
+        tracker.log({"epoch": epoch})
+    tracker.finish({})
+    again = start(knobs(Tracking.none), "first", tmp_path, {}, history=[{"epoch": 0}, {"epoch": 1}])
+    assert rows(tmp_path) == [{"epoch": 0}, {"epoch": 1}]
+    again.log({"epoch": 2})
+    again.finish({})
+    assert rows(tmp_path) == [{"epoch": 0}, {"epoch": 1}, {"epoch": 2}]
 
 
 @pytest.mark.parametrize("mode", ["disabled", "DISABLED", " disabled "])
@@ -120,6 +139,60 @@ def test_knobs_are_flat_with_dotted_names() -> None:
     assert flat({}) == {}
 
 
+# with W&B
+
+
+def test_rows_are_logged_by_epoch_and_ranks_as_a_histogram_beside_them(tmp_path: Path, wandb: Any) -> None:
+    run = FakeRun()
+    tracker = Tracker(tmp_path, run)
+    tracker.log({"epoch": 3, "mrr_10": 0.5}, ([4, 1], [1, 2, 4]))
+    ((step, row),) = run.logged
+    assert (step, row["mrr_10"]) == (3, 0.5)
+    assert (list(row["dev_ranks"].histogram), list(row["dev_ranks"].bins)) == ([4, 1], [1, 2, 4])
+    assert rows(tmp_path) == [{"epoch": 3, "mrr_10": 0.5}]  # the file holds numbers alone
+    tracker.finish({})
+
+
+def test_a_checkpoint_is_an_artifact_and_stays_where_it_is(
+    tmp_path: Path, wandb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "home"))
+    path = tmp_path / "a.pt"
+    path.write_bytes(b"tensors")
+    run = FakeRun()
+    tracker = Tracker(tmp_path, run)
+    tracker.artifact([path])
+    (made,) = run.artifacts
+    assert (made.name, made.type) == ("checkpoint-abc", "model")
+    assert made.manifest.entries["a.pt"].local_path == str(path)
+    tracker.artifact([tmp_path / "nothing.pt"])  # a failure is said and stops nothing
+    assert len(run.artifacts) == 1
+    tracker.finish({})
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked"),
+    [("online", {"id": "old", "resume": "allow"}), ("offline", {"id": None, "resume": None})],
+)
+def test_a_continued_run_is_the_same_online_and_a_whole_one_offline(
+    mode: str, asked: dict[str, Any], tmp_path: Path, wandb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+    run = FakeRun()
+
+    def init(**how: Any) -> FakeRun:
+        seen.append({name: how[name] for name in asked})
+        return run
+
+    monkeypatch.setenv("WANDB_MODE", mode)
+    monkeypatch.setattr(wandb, "init", init)
+    history = [{"epoch": 0, "mrr_10": 0.1}, {"epoch": 1, "mrr_10": 0.2}]
+    tracker = start(knobs(), "first", tmp_path, {}, wandb_id="old", history=history)
+    tracker.finish({})
+    assert seen == [asked]
+    assert run.logged == [(0, history[0]), (1, history[1])]
+
+
 # when W&B fails
 
 
@@ -137,7 +210,7 @@ def failures() -> dict[str, Callable[[], Exception]]:
     return {"error": comm, "mailbox": mailbox, "socket": lambda: ConnectionResetError("Connection lost")}
 
 
-@pytest.mark.parametrize("method", ["log", "summary", "finish 0"])
+@pytest.mark.parametrize("method", ["log", "artifact", "summary", "finish 0"])
 @pytest.mark.parametrize("failure", failures())
 def test_a_failing_wandb_is_said_once_and_never_stops_a_run(
     method: str, failure: str, tmp_path: Path, wandb: Any, capsys: pytest.CaptureFixture[str]
@@ -146,6 +219,7 @@ def test_a_failing_wandb_is_said_once_and_never_stops_a_run(
     tracker = Tracker(tmp_path, run)
     for _ in range(3):
         tracker.log(ROW)
+    tracker.artifact([])
     tracker.finish({"mrr_10": 0.25})
     assert rows(tmp_path) == [ROW] * 3
     assert tracker.wandb_id == "abc"  # what was logged before is still there
@@ -306,6 +380,18 @@ def test_a_new_user_is_asked_nothing_and_loses_nothing(tmp_path: Path) -> None:
     assert "api_key" not in outcome.text
     assert files(outcome.work) == []
     assert [name for name in files(outcome.home) if not name.startswith(".cache/wandb/logs/")] == []
+
+
+@pytest.mark.slow
+def test_an_artifact_of_an_offline_run_is_not_copied(tmp_path: Path) -> None:
+    file = tmp_path / "model.pt"
+    file.write_bytes(b"x" * 3_000_000)
+    give = f"tracker.artifact([Path({str(file)!r})])"
+    outcome = tracked(tmp_path, between=give, WANDB_MODE="offline")
+    assert outcome.id
+    copies = [path for path in outcome.home.rglob("*") if path.is_file() and path.stat().st_size >= 3_000_000]
+    assert copies == []
+    assert "W&B failed" not in outcome.text
 
 
 @pytest.mark.slow

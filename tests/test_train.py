@@ -14,6 +14,7 @@ from twotower.commands import train
 from twotower.data.collection import Collection
 from twotower.model import checkpoint, sidecar
 from twotower.training import loop
+from twotower.training.step import Stepper
 
 KEYS = {
     "model_state_dict", "embedding_matrix", "word_to_index", "index_to_word", "model_config",
@@ -218,13 +219,13 @@ def test_an_interrupted_run_keeps_its_best(
 ) -> None:
     steps = iter(range(4))
 
-    def interrupted(self: loop.Stepper, *work: Any) -> None:
+    def interrupted(self: Stepper, *work: Any) -> None:
         if next(steps) == 2:
             raise KeyboardInterrupt
         real(self, *work)
 
-    real = loop.Stepper.epoch
-    monkeypatch.setattr(loop.Stepper, "epoch", interrupted)
+    real = Stepper.epoch
+    monkeypatch.setattr(Stepper, "epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train.run(small(folder, tmp_path, epochs=4))
     (path,) = (tmp_path / "checkpoints").glob("*.pt")

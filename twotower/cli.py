@@ -25,6 +25,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]  # Hydra reads conf/ 
 
 from twotower import __version__, config, knobs, show
 from twotower.config import GROUPS
+from twotower.training import runs
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _run(words: list[str]) -> int:
     if not {"--help", "-h"}.isdisjoint(_before_dashes(rest)):
         show.result(help_of(name))
         return 0
-    bare, cfg = load(name, rest)
+    bare, cfg = load(name, rest, runs.stored(rest) if name == "train" else None)
     _limit(getattr(cfg, "threads", 0))
     module = importlib.import_module(f"twotower.commands.{name}")  # only the command's own imports are paid
     return int(module.run(cfg, *bare) or 0)
@@ -117,8 +118,10 @@ def _limit(threads: int) -> None:
         os.environ["POLARS_MAX_THREADS"] = str(threads)
 
 
-def load(name: str, words: Sequence[str]) -> tuple[list[str], Any]:
+def load(name: str, words: Sequence[str], run: knobs.Stored | None = None) -> tuple[list[str], Any]:
     """Bare arguments and the frozen config object of `name`, composed and checked.
+
+    The knobs of `run`, which is to be continued, stand where `words` say nothing.
 
     Raises:
         ValueError: an unknown knob, a wrong type, a value out of bounds, a missing value, a surplus argument.
@@ -131,10 +134,11 @@ def load(name: str, words: Sequence[str]) -> tuple[list[str], Any]:
     if len(bare) > (1 if command.bare else 0):
         want = f"one {command.bare}, in quotes" if command.bare else "knobs alone, as name=value"
         raise ValueError(f"{name}: got {' '.join(bare)[:60]!r}, want {want}")
-    groups = {key: settings.pop(key) for key in list(settings) if key in _groups(command)}
+    kept = run or knobs.Stored({}, {})
+    typed = {key: settings.pop(key) for key in list(settings) if key in _groups(command)}
     try:
-        node = _compose(name, groups)
-        cfg = _freeze(node, _given(node, settings, command))
+        node = _compose(name, {**kept.groups, **typed})
+        cfg = _freeze(node, {**kept.values, **_given(node, settings, command)})
     except (HydraException, OmegaConfBaseException, YAMLError) as error:  # someone's own conf/
         raise ValueError(f"{conf_dir()}: {one_line(error)}") from None
     knobs.check_bounds(cfg)
@@ -241,17 +245,13 @@ def _types(node: DictConfig, command: Command) -> tuple[dict[str, Any], dict[str
 def overview() -> str:
     """`twotower --help`."""
     rows = [(f"{name} {command.bare}".strip(), command.line) for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            "twotower: train, sweep, compare and question two-tower text-retrieval models",
-            "",
-            "usage: twotower <command> [argument] [knob=value ...]",
-            "",
-            *_columns(rows),
-            "",
-            "twotower <command> --help lists its knobs, with units and defaults.",
-        ]
-    )
+    lines = [
+        "twotower: train, sweep, compare and question two-tower text-retrieval models\n",
+        "usage: twotower <command> [argument] [knob=value ...]\n",
+        *_columns(rows),
+        "\ntwotower <command> --help lists its knobs, with units and defaults.",
+    ]
+    return "\n".join(lines)
 
 
 def help_of(name: str) -> str:

@@ -11,7 +11,7 @@ import math
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, get_args, get_origin
@@ -191,6 +191,27 @@ def plain(values: Any) -> dict[str, Any]:
         else:
             made[field.name] = value.name if isinstance(value, Enum) else value
     return made
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The knobs of an earlier run: the choice of each group, and the values of the rest by dotted name."""
+
+    groups: Mapping[str, str]
+    values: Mapping[str, Any]
+
+
+def stored(kind: type, values: Mapping[str, Any]) -> Stored:
+    """Choices and values back from `plain`; raises ValueError for what this version does not know."""
+    choices = {name: restore(name, values[name]) for name in GROUPS if isinstance(values.get(name), Mapping)}
+    types = types_of(kind)
+    rest = {name: value for name, value in values.items() if name not in choices}
+    if strange := sorted(rest.keys() - types.keys()):
+        raise ValueError(f"{strange[0]}: not a knob of this version")
+    known = {name: _restored(name, value, types[name]) for name, value in rest.items()}
+    for group, made in choices.items():
+        known |= {f"{group}.{field.name}": getattr(made, field.name) for field in fields(made)}
+    return Stored({group: str(values[group]["kind"]) for group in choices}, known)
 
 
 def restore(group: str, values: Mapping[str, Any]) -> Any:

@@ -1,127 +1,165 @@
-"""`twotower train`: one run from knobs to its best checkpoint."""
+"""`twotower train`: one run from knobs to its best checkpoint, new or continued."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
 
 from twotower import knobs, show
 from twotower.config import GRUTower, Train
-from twotower.evaluation import candidates, floor_cache
 from twotower.evaluation.evaluate import Result
-from twotower.evaluation.metrics import shown
-from twotower.model import checkpoint, sidecar
-from twotower.training import loop, machine, setup, tracking
-from twotower.training.history import best
-from twotower.training.loop import Progress
-from twotower.training.record import per_query, record
+from twotower.model import sidecar
+from twotower.training import keeper, loop, machine, resume, runs, setup, tracking
+from twotower.training.group import Group, joined
+from twotower.training.history import Row
+from twotower.training.keeper import Keeper
+from twotower.training.resume import Saver
+from twotower.training.runs import Known
+from twotower.training.session import Pace, Session
 from twotower.training.setup import Setup
+from twotower.training.step import Stepper
+from twotower.training.stop import Stop
 from twotower.training.tracking import Tracker
 
 
 def run(cfg: Train) -> int:
     """Train; the exit code is 0 unless an error says otherwise."""
     cfg = setup.settled(cfg)
+    keeper.latest(cfg.keep)
+    sidecar.check_name(cfg.name)
+    known = runs.find(Path(cfg.checkpoint_dir), cfg.resume) if cfg.resume else None
+    changes = runs.agree(known, cfg) if known else runs.Changes()
+    cfg = replace(cfg, resume="")
     recurrent = any(isinstance(tower, GRUTower) for tower in (cfg.query_tower, cfg.doc_tower))
     machine.settle(cfg.seed, cfg.threads or int(recurrent))  # many small products, slower on two threads
     device = machine.device_of(cfg.device)
-    sidecar.check_name(cfg.name)
-    work = setup.build(cfg)
-    cfg = replace(cfg, k=setup.fitted(cfg.k, cfg.select, len(work.docs)))
-    work.retriever.two_tower.to(device)
-    for remark in setup.remarks(cfg, work):
-        show.talk(remark)
-    new = sidecar.reserve(Path(cfg.checkpoint_dir), cfg.name)
-    show.talk(f"run {new.name}")
-    keeper = Keeper(cfg, work, new, tracking.start(cfg, new.name, new.scratch, knobs.plain(cfg)))
-    progress, whole = Progress(), False
-    try:
-        loop.train(cfg, work, progress, log=keeper.log, save=keeper.save)
-        whole = True
-    except (KeyboardInterrupt, FloatingPointError) as error:
-        progress.stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-        raise
-    finally:
-        keeper.close(progress, whole=whole)
+    machine.check(cfg.precision, device, compiles=cfg.compile)
+    with joined(device) as group:
+        with group.leader_first():
+            work = setup.build(cfg)
+        work.retriever.two_tower.to(device)
+        setup.fitted(cfg.k, cfg.select, len(work.docs))
+        new = _known(known, cfg, work, group)
+        with runs.held(new.run, group.leads):
+            session = _session(cfg, work, new, group)
+            if known:
+                _continue(session, changes)
+            _train(session, new)
     return 0
 
 
-class Keeper:
-    """Keeps what a run brings: history rows, and the best weights on disk."""
+def _known(known: Known | None, cfg: Train, work: Setup, group: Group) -> Known:
+    """The run that is continued, or a new one, its name reserved; told to all processes.
 
-    def __init__(self, cfg: Train, work: Setup, new: sidecar.Run, tracker: Tracker) -> None:
-        self.cfg, self.work, self.run, self.tracker = cfg, work, new, tracker
-        self.best: dict[str, torch.Tensor] = {}
-        self.result: Result | None = None
-
-    def log(self, row: Mapping[str, Any]) -> None:
-        """One history row, to the tracker and the terminal."""
-        self.tracker.log(row)
-        show.talk(line_of(row, self.cfg.select))
-
-    def save(self, progress: Progress, result: Result) -> None:
-        """The weights as they are now, in memory and on disk."""
-        state = self.work.retriever.two_tower.state_dict()
-        self.best, self.result = {name: value.clone() for name, value in state.items()}, result
-        self._write(progress, {})
-
-    def close(self, progress: Progress, *, whole: bool) -> None:
-        """Back to the best weights; evaluate them on all of dev, write the final checkpoint, end tracking."""
-        if self.result is None:
-            self.tracker.finish({}, exit_code=1)
-            return
-        self.work.retriever.two_tower.load_state_dict(self.best)
-        if self.cfg.eval_max_queries:
-            self.result = loop.evaluated(self.cfg, self.work)
-        self._write(progress, self._floors() if whole and self.cfg.floors else {})
-        self.tracker.finish(self.result.metrics, exit_code=0 if whole else 1)
-        self._say(progress)
-
-    def _floors(self) -> dict[str, dict[str, float]]:
-        work, cfg = self.work, self.cfg
-        return floor_cache.chance_and_bm25(
-            work.protocol, work.tokens, work.judgements, work.lists, ks=cfg.k, cache_dir=Path(cfg.cache_dir)
-        )
-
-    def _write(self, progress: Progress, floors: Mapping[str, Any]) -> None:
-        if self.result is None:
-            return
-        path = self.run.checkpoint
-        content = record(
-            self.cfg, self.work, self.run, progress, self.result, {"wandb_run_id": self.tracker.wandb_id}
-        )
-        content["floors"] |= floors
-        checkpoint.save(path, self.work.retriever, content)
-        values = per_query(self.work, self.result)
-        sidecar.write_aside(sidecar.per_query_of(path), lambda file: np.savez(file, **values))  # type: ignore[arg-type]
-
-    def _say(self, progress: Progress) -> None:
-        select, path = self.cfg.select, self.run.checkpoint
-        if progress.stopped:
-            show.talk(f"stopped: {progress.stopped}")
-        epoch = progress.history[best(progress.history, select) or 0]["epoch"]
-        value = self.result.metrics[select] if self.result else 0.0
-        show.talk(f"best {shown(select)} {value:.4f} at epoch {epoch}, {progress.seconds:.1f} s of training")
-        most = self.work.protocol.most_candidates
-        if self.result and (said := candidates.remark(self.result.metrics, most)):
-            show.talk(said)
-        show.result(str(path))
-        show.talk(f"next: twotower leaderboard checkpoint_dir={path.parent}")
-        show.talk(f'next: twotower search "..." checkpoint={path}')
+    Raises ValueError where a run is to be continued on other data.
+    """
+    data = resume.data_of(work)
+    if known:
+        runs.same_data(known, data)
+        return known
+    said = ""
+    if group.leads:
+        for remark in setup.remarks(cfg, work):
+            show.talk(remark)
+        new = sidecar.reserve(Path(cfg.checkpoint_dir), cfg.name)
+        runs.write(Known(new, knobs.plain(cfg), data, ""))
+        show.talk(f"run {new.name}")
+        said = str(runs.file_of(new))
+    return runs.read(Path(group.tell(said)))
 
 
-def line_of(row: Mapping[str, Any], select: str) -> str:
-    """A history row for the terminal."""
-    parts = [f"epoch {row['epoch']:>3}"]
-    if "train_loss" in row:
-        parts += [
-            f"loss {row['train_loss']:.3f} (chance {row['train_loss_chance']:.3f})",
-            f"accuracy {row['train_accuracy']:.3f} (chance {row['train_accuracy_chance']:.4f})",
-            f"{row['seconds']:.1f} s",
-        ]
-    if select in row:
-        parts += [f"dev loss {row['dev_loss']:.3f}", f"{shown(select)} {row[select]:.4f}"]
-    return "  ".join(parts)
+def _session(cfg: Train, work: Setup, known: Known, group: Group) -> Session:
+    """The untrained run, alike on all processes."""
+    cfg = replace(cfg, k=setup.fitted(cfg.k, cfg.select, len(work.docs)))
+    model = work.retriever.two_tower
+    group.align(list(model.state_dict().values()))
+    stepper = Stepper(cfg, model, work.train.batches(cfg.batch_size * group.size), group)
+    return Session(cfg, work, known.run, stepper, group, Stop())
+
+
+def _continue(session: Session, changes: runs.Changes) -> None:
+    """Put back the state that the run was killed with, and say where it goes on."""
+    path, progress = runs.state_of(session.run), session.progress
+    if path.is_file():
+        resume.restore(session, resume.read(path))
+        progress = session.progress
+        progress.changes += [f"epoch {progress.epoch}: {change}" for change in changes.course]
+    if not session.group.leads:
+        return
+    name = session.run.name
+    at = f"at epoch {progress.epoch}, batch {progress.sums.batches}" if path.is_file() else "from its start"
+    show.talk(f"run {name} goes on {at}")
+    if changes.harmless:
+        show.talk(f"changed, without effect on what it learns: {'; '.join(changes.harmless)}")
+    if progress.changes:
+        show.talk(f"not as if never stopped: {'; '.join(progress.changes)}")
+
+
+def _train(session: Session, known: Known) -> None:
+    """Train to the end, or to where the user or an error stops it; what there is then is kept."""
+    cfg, group = session.cfg, session.group
+    keep = Keeper(session, _tracker(session)) if group.leads else None
+    saver = Saver(session, Pace(cfg, session.progress, session.batches))
+    with session.stop, _ending(session, known, keep, saver):
+        loop.train(session, saver, keep.take if keep else _nothing)
+        if keep:
+            with session.stop.at_once(group.size == 1):
+                keep.close(whole=True)
+            runs.end(known, "done")
+        group.wait()
+
+
+def _tracker(session: Session) -> Tracker:
+    run, cfg = session.run, session.cfg
+    history = session.progress.history
+    return tracking.start(
+        cfg, run.name, run.scratch, knobs.plain(cfg), wandb_id=session.wandb_id, history=history
+    )
+
+
+def _nothing(row: Row, result: Result | None) -> None:
+    """What the processes beside the leader keep."""
+
+
+@contextmanager
+def _ending(session: Session, known: Known, keep: Keeper | None, saver: Saver) -> Iterator[None]:
+    """However the work within ends before its end: what there is is kept, and how to go on is said."""
+    stop = session.stop
+    try:
+        yield
+    except KeyboardInterrupt:
+        if stop.clean:
+            saver.write()
+        _say_how_to_go_on(session)
+        if not stop.again:
+            _give_up(session, keep, "interrupted")
+        raise
+    except FloatingPointError as error:
+        _give_up(session, keep, str(error))
+        if keep:
+            runs.end(known, str(error))  # continued, it would come out the same
+        raise
+    except OSError:
+        _say_how_to_go_on(session)
+        raise
+    finally:
+        if keep:
+            keep.tracker.finish({}, exit_code=1)
+
+
+def _give_up(session: Session, keep: Keeper | None, why: str) -> None:
+    """Keep the best of a run that does not come to its end."""
+    session.progress.stopped = why
+    if keep:
+        keep.close(whole=False)
+    if session.stop.clean:
+        session.group.wait()
+
+
+def _say_how_to_go_on(session: Session) -> None:
+    """The one command that continues the run."""
+    size, folder = session.group.size, session.cfg.checkpoint_dir
+    start = f"torchrun --nproc_per_node={size} -m twotower" if size > 1 else "twotower"
+    if session.group.leads:
+        show.talk(f"continue: {start} train resume={session.run.name} checkpoint_dir={shlex.quote(folder)}")

@@ -28,7 +28,16 @@ from twotower.config.source import (
     Triplets,
 )
 from twotower.config.tower import Activation, Bag, Cell, GRUTower, MLPTower, Pooling, Tower
-from twotower.config.train import Candidates, Device, Optimizer, Scheduler, Tracking, Train, WordAlgorithm
+from twotower.config.train import (
+    Candidates,
+    Device,
+    Optimizer,
+    Precision,
+    Scheduler,
+    Tracking,
+    Train,
+    WordAlgorithm,
+)
 
 __all__ = [
     "CUT_OFFS",
@@ -66,6 +75,7 @@ __all__ = [
     "Optimizer",
     "Pairs",
     "Pooling",
+    "Precision",
     "Push",
     "Scheduler",
     "Search",

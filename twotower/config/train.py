@@ -36,6 +36,15 @@ class Scheduler(StrEnum):
     plateau = "plateau"
 
 
+class Precision(StrEnum):
+    """Numbers in which the towers compute; embeddings, scores, loss and weights are always fp32."""
+
+    fp32 = "fp32"
+    tf32 = "tf32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
 class Device(StrEnum):
     """Where tensors live; auto takes cuda, then mps, then cpu."""
 
@@ -118,7 +127,17 @@ class Train:
     epochs: int = knob(10, at_least=0)
     """Passes over the training pairs; 0 keeps the untrained towers."""
     batch_size: int = knob(128, at_least=1)
-    """Pairs a step."""
+    """Pairs a batch, in each process."""
+    accumulate: int = knob(1, at_least=1)
+    """Batches a step, their losses averaged; a pair's negatives are still those of its own batch."""
+    cache_chunk: int = knob(0, at_least=0)
+    """Texts embedded at a time, by GradCache, so that memory bounds no batch_size; 0 embeds all at once."""
+    precision: Precision = Precision.fp32
+    """Numbers in which the towers compute while training: fp32, tf32 and fp16 (cuda), bf16 (cuda, cpu)."""
+    compile: bool = False
+    """Compile the towers with torch.compile; for CUDA, as on the CPU it brings nothing."""
+    sparse_words: bool = False
+    """Update only the words of each batch: for large vocabularies; a word's moments wait for it."""
     learning_rate: float = knob(1e-3, above=0, at_most=1e3)
     """Peak step size of the optimizer."""
     word_rate: float = knob(10.0, above=0)
@@ -167,12 +186,22 @@ class Train:
     """Name of the run; six random characters are added."""
     checkpoint_dir: str = "checkpoints"
     """Folder of checkpoints."""
+    keep: str = "best"
+    """Weights kept beside the best: best (no others), last, all (each evaluated epoch), or the latest n."""
+    resume: str = ""
+    """Run to continue, by name or @latest; it keeps its own knobs, and those typed beside this must agree."""
+    resume_minutes: float = knob(2.0, at_least=0)
+    """Minutes between states to resume from, besides after epochs; they cost 2 % of the time at most."""
+    resume_steps: int = knob(0, at_least=0)
+    """Steps between states to resume from, whatever they cost; 0 goes by `resume_minutes` alone."""
     cache_dir: str = "data/cache"
     """Folder of tokenised collections, floors and document vectors; safe to delete."""
     tracking: Tracking = Tracking.auto
     """Weights & Biases: auto, wandb, none; WANDB_MODE is respected."""
     project: str = "twotower"
     """Project on Weights & Biases."""
+    artifact: bool = False
+    """Give the finished run's checkpoint to Weights & Biases as an artifact."""
     device: Device = Device.auto
     """Where to compute: auto, cpu, cuda, mps."""
     threads: int = knob(0, at_least=0)

@@ -12,6 +12,7 @@ query, or for one that reads the same; likewise as not relevant, unless it is bo
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -22,17 +23,7 @@ from twotower.text.ragged import Ragged, Rows, offsets_of
 
 Mask = NDArray[np.bool_]
 
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """B queries, C documents of which the first B are the queries' positives, and what is known of them."""
-
-    queries: Ragged
-    docs: Ragged
-    relevant: Mask
-    """Whether each document is known to be relevant to each query, (B, C)."""
-    given: Mask
-    """Whether each document was judged not relevant to each query, (B, C)."""
+WHOLE = slice(None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +120,7 @@ class TrainingPairs:
         random_negatives: int,
         given_negatives: int = 0,
         first: int = 0,
-    ) -> Iterator[Batch]:
+    ) -> Iterator["Batch"]:
         """The batches of one epoch from batch `first` on.
 
         For each pair up to `given_negatives` of its query's are drawn, without repetition.
@@ -146,16 +137,14 @@ class TrainingPairs:
             own = np.random.default_rng(np.random.SeedSequence([seed, epoch], spawn_key=(number,)))
             given = self._given(rows, positives, given_negatives, own)
             columns = np.concatenate([positives, given, negatives[number]])
-            relevant = self.relevant(rows, columns)
-            refused = self._refused(rows, columns) if given_negatives else np.zeros_like(relevant)
-            yield Batch(self.queries.take(rows), self.docs.take(columns), relevant, refused)
+            yield Batch(self, rows, columns, bool(given_negatives))
 
     def relevant(self, query_rows: Rows, doc_rows: Rows) -> Mask:
         """Whether each document is known to be relevant to each query, (B, C)."""
         return self.known.marks(self.query_classes[query_rows], self.doc_classes[doc_rows])
 
-    def _refused(self, query_rows: Rows, doc_rows: Rows) -> Mask:
-        """Whether each document is a given negative of each query, (B, C)."""
+    def judged_not(self, query_rows: Rows, doc_rows: Rows) -> Mask:
+        """Whether each document was judged not relevant to each query, (B, C)."""
         return self.refused.marks(self.query_classes[query_rows], self.doc_classes[doc_rows])
 
     def _given(self, query_rows: Rows, positives: Rows, count: int, rng: np.random.Generator) -> Rows:
@@ -165,6 +154,46 @@ class TrainingPairs:
         rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
         drawn = docs[shuffled[rank < count]]
         return np.setdiff1d(drawn, self.doc_classes[positives])
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B queries, C documents of which the first B are the queries' positives, and what is known of them."""
+
+    pairs: TrainingPairs
+    query_rows: Rows
+    doc_rows: Rows
+    with_given: bool
+    """Whether given negatives are marked at all."""
+
+    @cached_property
+    def queries(self) -> Ragged:
+        """The texts of the B queries."""
+        return self.pairs.queries.take(self.query_rows)
+
+    @cached_property
+    def docs(self) -> Ragged:
+        """The texts of the C documents."""
+        return self.pairs.docs.take(self.doc_rows)
+
+    def marks(self, rows: slice = WHOLE, columns: slice = WHOLE) -> tuple[Mask, Mask]:
+        """Which of some documents are known to be relevant to some queries, and which not to be.
+
+        The masks are made on each call, so that those of a large batch need never exist as a whole.
+        """
+        queries, docs = self.query_rows[rows], self.doc_rows[columns]
+        relevant = self.pairs.relevant(queries, docs)
+        return relevant, self.pairs.judged_not(queries, docs) if self.with_given else np.zeros_like(relevant)
+
+    @property
+    def relevant(self) -> Mask:
+        """Whether each document is known to be relevant to each query, (B, C)."""
+        return self.marks()[0]
+
+    @property
+    def given(self) -> Mask:
+        """Whether each document was judged not relevant to each query, (B, C)."""
+        return self.marks()[1]
 
 
 def first_equal(texts: Ragged) -> Rows:

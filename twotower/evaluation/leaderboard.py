@@ -85,7 +85,7 @@ def board(folder: Path, metric: str, top: int = 0) -> Board:
         by_protocol.setdefault(protocol.key, []).append(entry)
     groups = [_group(entries, metric, top) for entries in by_protocol.values()]
     groups.sort(key=lambda group: label(group.protocol))
-    alarms = [alarm for group in groups for alarm in _alarms(group, metric)]
+    alarms = found.remarks() + [alarm for group in groups for alarm in _alarms(group, metric)]
     return Board(metric, len(found.entries) + len(found.problems), left_out, groups, alarms)
 
 

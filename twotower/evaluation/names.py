@@ -101,18 +101,27 @@ class Listing:
     folder: Path
     entries: list[Entry]
     problems: list[tuple[str, str]]
+    others: int = 0
+    """Files of further weights that `keep=` left, which only their paths name."""
+
+    def remarks(self) -> list[str]:
+        """What is to be said of what is not listed."""
+        said = f"{self.others} files of further epochs stand aside, each run's best alone is ranked"
+        return [f"{said}; a path names one of them"] if self.others else []
 
 
 def listing(folder: Path) -> Listing:
-    """All checkpoints of `folder`; raises as `sidecar.checkpoints` does."""
+    """The checkpoints of `folder`, of each run its best; raises as `sidecar.checkpoints` does."""
     entries: list[Entry] = []
     problems: list[tuple[str, str]] = []
-    for path in sidecar.checkpoints(folder):
+    paths = sidecar.checkpoints(folder)
+    ranked = [path for path in paths if sidecar.kind_of(path) == sidecar.BEST]
+    for path in ranked:
         try:
             entries.append(Entry(path, sidecar.read(path)).check())
         except (ValueError, OSError) as error:
             problems.append((path.name, " ".join(str(error).split())))
-    return Listing(folder, entries, problems)
+    return Listing(folder, entries, problems, len(paths) - len(ranked))
 
 
 def find(

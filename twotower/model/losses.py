@@ -4,6 +4,8 @@
     relevant (B, C)  True where document j is known to be relevant to query i; column i is row i's positive
     given (B, C)     True where document j is known not to be: it was judged so
 
+A loss is a sum over rows, and where it is symmetric over columns too, divided by the number of its terms: so
+it can be had from some rows at a time. Column `first` + i is then the positive of row i.
 Every other True entry of `relevant` is left out: a document known to be relevant is never pushed away.
 """
 
@@ -28,6 +30,14 @@ NEAREST = 1e-6
 """Added to a squared distance, so that its root has a gradient at 0."""
 
 
+class Part(NamedTuple):
+    """What some rows or columns of a score matrix add; the loss is the sum of totals / that of weights."""
+
+    total: Scalar
+    weight: Scalar
+    """How many terms the total has, of those that the loss is the mean of; it has no gradient."""
+
+
 class Outcome(NamedTuple):
     """What a batch gives."""
 
@@ -36,37 +46,33 @@ class Outcome(NamedTuple):
     """Share of the queries whose positive scores highest in the batch; chance is 1 / candidates."""
 
 
-def contrastive(
-    scores: Scores, relevant: Relevant, *, temperature: float | Scalar, symmetric: bool
-) -> Scalar:
-    """Mean over queries of -log softmax(scores / temperature) at the positive.
+def contrastive(logits: Scores, *, first: int = 0) -> Part:
+    """-log softmax at each row's positive, one term a row.
 
-    InfoNCE: van den Oord et al., 2018, eq. 4. `symmetric` takes the mean with the same loss from the first B
-    documents to the queries.
+    InfoNCE: van den Oord et al., 2018, eq. 4.
     """
-    target = torch.arange(len(scores), device=scores.device)
-    logits = (scores / temperature).masked_fill(others(relevant), -torch.inf)
-    loss = F.cross_entropy(logits, target)
-    if symmetric:
-        loss = (loss + F.cross_entropy(logits[:, : len(scores)].T, target)) / 2
-    return loss
+    target = torch.arange(first, first + len(logits), device=logits.device)
+    return Part(F.cross_entropy(logits, target, reduction="sum"), logits.new_tensor(len(logits)))
 
 
-def triplet(
-    scores: Scores, relevant: Relevant, *, margin: float, hardest: bool, distance: config.Distance
-) -> Scalar:
-    """Mean hinge max(0, margin + d(positive) - d(negative)); what `relevant` marks is no negative.
+def softened(scores: Scores, relevant: Relevant, *, temperature: float | Scalar, first: int = 0) -> Scores:
+    """Scores / temperature, and minus infinity for what is known to be relevant beside the positive."""
+    return (scores / temperature).masked_fill(others(relevant, first), -torch.inf)
 
-    FaceNet: Schroff et al., 2015, eq. 3. `hardest` takes each query's highest-scoring negative and the mean
-    over queries (Hermans et al., 2017, batch hard); otherwise the mean is over all negatives that violate the
-    margin, 0 if none does. A query without a negative counts 0. With cosine, d is minus the score.
+
+def triplet(scores: Scores, relevant: Relevant, cfg: config.Triplet, *, first: int = 0) -> Part:
+    """Hinges max(0, margin + d(positive) - d(negative)); what `relevant` marks is no negative.
+
+    FaceNet: Schroff et al., 2015, eq. 3. `hardest` takes each query's highest-scoring negative, one term a
+    row (Hermans et al., 2017, batch hard); otherwise the terms are all negatives that violate the margin. A
+    query without a negative adds 0. With cosine, d is minus the score.
     """
-    close = closeness(scores, distance)
-    hinge = margin + close - close.diagonal()[:, None]
-    hinge = hinge.masked_fill(relevant | diagonal(relevant), 0).clamp(min=0)
-    if hardest:
-        return hinge.amax(dim=1).mean()
-    return hinge.sum() / (hinge > 0).sum().clamp(min=1)
+    close = closeness(scores, cfg.distance)
+    hinge = cfg.margin + close - close.diagonal(first)[:, None]
+    hinge = hinge.masked_fill(relevant | diagonal(relevant, first), 0).clamp(min=0)
+    if cfg.hardest:
+        return Part(hinge.amax(dim=1).sum(), scores.new_tensor(len(scores)))
+    return Part(hinge.sum(), (hinge > 0).sum().to(scores.dtype))
 
 
 def closeness(scores: Scores, distance: config.Distance) -> Scores:
@@ -82,34 +88,36 @@ def closeness(scores: Scores, distance: config.Distance) -> Scores:
             return -(2 - 2 * scores).clamp(min=0).add(NEAREST).sqrt()
 
 
-def judged_margin(scores: Scores, relevant: Relevant, given: Given, *, margin: float) -> Scalar:
-    """Mean over the judged pairs: 1 - score of a row's positive, max(0, score - margin) of a given negative.
+def judged_margin(scores: Scores, relevant: Relevant, given: Given, *, margin: float, first: int = 0) -> Part:
+    """A term a judged pair: 1 - score of a row's positive, max(0, score - margin) of a given negative.
 
     torch.nn.CosineEmbeddingLoss over those pairs. A row without a given negative has its positive alone.
     """
-    negatives = given & ~(relevant | diagonal(relevant))
+    negatives = given & ~(relevant | diagonal(relevant, first))
     pushed = (scores - margin).masked_fill(~negatives, 0).clamp(min=0).sum()
-    return ((1 - scores.diagonal()).sum() + pushed) / (len(scores) + negatives.sum())
+    return Part((1 - scores.diagonal(first)).sum() + pushed, (len(scores) + negatives.sum()).to(scores.dtype))
 
 
-def accuracy(scores: Scores, relevant: Relevant) -> Scalar:
-    """Share of the queries whose positive scores higher than each negative."""
-    negatives = scores.masked_fill(relevant | diagonal(relevant), -torch.inf)
-    return (scores.diagonal() > negatives.amax(dim=1)).float().mean()
+def on_top(scores: Scores, relevant: Relevant, *, first: int = 0) -> Scalar:
+    """How many queries have a positive that scores higher than each negative."""
+    negatives = scores.masked_fill(relevant | diagonal(relevant, first), -torch.inf)
+    return (scores.diagonal(first) > negatives.amax(dim=1)).sum().to(scores.dtype)
 
 
-def diagonal(relevant: Relevant) -> Relevant:
-    """True where column i meets row i.
+def diagonal(relevant: Relevant, first: int = 0) -> Relevant:
+    """True where a row meets its positive: row i, column `first` + i.
 
-    >>> diagonal(torch.zeros(2, 3, dtype=torch.bool)).int().tolist()
-    [[1, 0, 0], [0, 1, 0]]
+    >>> diagonal(torch.zeros(2, 3, dtype=torch.bool), 1).int().tolist()
+    [[0, 1, 0], [0, 0, 1]]
     """
-    return torch.eye(*relevant.shape, dtype=torch.bool, device=relevant.device)
+    mask = torch.zeros_like(relevant)
+    mask.diagonal(first).fill_(True)
+    return mask
 
 
-def others(relevant: Relevant) -> Relevant:
+def others(relevant: Relevant, first: int = 0) -> Relevant:
     """What is known to be relevant beside the row's own positive."""
-    return relevant & ~diagonal(relevant)
+    return relevant & ~diagonal(relevant, first)
 
 
 class Objective(nn.Module):
@@ -124,20 +132,42 @@ class Objective(nn.Module):
             self.log_temperature = nn.Parameter(torch.tensor(math.log(start)))
 
     def forward(self, scores: Scores, relevant: Relevant, given: Given) -> Outcome:
-        """Loss and in-batch top-1 accuracy."""
+        """Loss and in-batch top-1 accuracy of a whole batch."""
         match self.cfg:
-            case config.Contrastive(temperature=fixed, symmetric=symmetric):
+            case config.Contrastive(temperature=fixed, symmetric=True):
+                logits = softened(scores, relevant, temperature=self._temperature(fixed))
+                parts = [contrastive(logits), contrastive(logits[:, : len(logits)].T)]
+            case _:
+                parts = [self.rows(scores, relevant, given)]
+        total, weight = (sum(values[1:], start=values[0]) for values in zip(*parts, strict=True))
+        with torch.no_grad():
+            accuracy = on_top(scores, relevant) / len(scores)
+        return Outcome(total / weight.clamp(min=1), accuracy)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the loss has `columns` beside `rows`."""
+        return isinstance(self.cfg, config.Contrastive) and self.cfg.symmetric
+
+    def rows(self, scores: Scores, relevant: Relevant, given: Given, *, first: int = 0) -> Part:
+        """What rows add of the score matrix, all columns of each; the positive of row i is `first` + i."""
+        match self.cfg:
+            case config.Contrastive(temperature=fixed):
                 temperature = self._temperature(fixed)
-                loss = contrastive(scores, relevant, temperature=temperature, symmetric=symmetric)
-            case config.Triplet(margin=margin, hardest=hardest, distance=distance):
+                return contrastive(
+                    softened(scores, relevant, temperature=temperature, first=first), first=first
+                )
+            case config.Triplet():
                 left_out = relevant | ~given if needs_given(self.cfg) else relevant
-                loss = triplet(scores, left_out, margin=margin, hardest=hardest, distance=distance)
+                return triplet(scores, left_out, self.cfg, first=first)
             case config.Margin(margin=margin):
-                loss = judged_margin(scores, relevant, given, margin=margin)
+                return judged_margin(scores, relevant, given, margin=margin, first=first)
             case _:
                 raise TypeError(f"no loss for {type(self.cfg).__name__}; want Contrastive, Triplet or Margin")
-        with torch.no_grad():
-            return Outcome(loss, accuracy(scores, relevant))
+
+    def columns(self, scores: Scores, relevant: Relevant, *, first: int = 0) -> Part:
+        """What columns of the first B add, all rows of each: the same loss from documents to queries."""
+        return self.rows(scores.T, relevant.T, torch.zeros_like(relevant.T), first=first)
 
     def state(self) -> dict[str, float]:
         """What a history row shows of it: the temperature, if there is one."""

@@ -58,6 +58,8 @@ class _Recurrence(torch.autograd.Function):
     """
 
     @staticmethod
+    # autocast's bf16 would meet float32 weights here
+    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
     def forward(ctx: Any, gates: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         places, texts, width = gates.shape[0], gates.shape[1], weight.shape[1]
         states = gates.new_zeros(places + 1, texts, width)
@@ -73,6 +75,7 @@ class _Recurrence(torch.autograd.Function):
         return states[1:]
 
     @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weight, states, rz, inner, new = ctx.saved_tensors
         (gradient,) = gradients

@@ -3,6 +3,8 @@
 two_tower_best_first-3fa2b1_20261121_220507.pt          the checkpoint
 training_history_first-3fa2b1_20261121_220507.json      its sidecar
 per_query_first-3fa2b1_20261121_220507.npz              per-query values of its evaluation
+two_tower_epoch3_first-3fa2b1_20261121_220507.pt        weights of another epoch, kept if wanted
+training_history_first-3fa2b1_20261121_220507_epoch3.json
 """
 
 import hashlib
@@ -18,7 +20,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-_CHECKPOINT = re.compile(r"two_tower_[a-z0-9]+_(.+_\d{8}_\d{6})\.pt")
+_CHECKPOINT = re.compile(r"two_tower_(best|last|epoch\d+)_(.+_\d{8}_\d{6})\.pt")
+BEST = "best"
+"""The kind of file that stands for its run; others are `last` and `epoch<n>`."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 PARTIAL = ".twotower-partial"
 """Ending of a file that is being written; a process that was killed leaves one behind."""
@@ -41,7 +45,11 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / f"two_tower_best_{self.name}_{self.stamp}.pt"
+        return self.file(BEST)
+
+    def file(self, kind: str) -> Path:
+        """The checkpoint of the best weights, of the `last`, or of `epoch<n>`."""
+        return self.folder / f"two_tower_{kind}_{self.name}_{self.stamp}.pt"
 
     @property
     def scratch(self) -> Path:
@@ -75,9 +83,25 @@ def check_name(name: str) -> None:
 
 
 def sidecar_of(checkpoint: Path) -> Path:
-    """The sidecar's path; a checkpoint of another name has its stem in it."""
+    """The sidecar's path; that of other weights than the best ends with their kind.
+
+    A checkpoint of another name has its stem in it.
+    """
     match = _CHECKPOINT.fullmatch(checkpoint.name)
-    return checkpoint.with_name(f"training_history_{match[1] if match else checkpoint.stem}.json")
+    stem = match[2] if match else checkpoint.stem
+    # at the end, where a best checkpoint's has its time: no run's name can make the two equal
+    end = "" if match is None or match[1] == BEST else f"_{match[1]}"
+    return checkpoint.with_name(f"training_history_{stem}{end}.json")
+
+
+def kind_of(checkpoint: Path) -> str:
+    """Which of a run's weights a file holds, by its name; `best` for a file of another name.
+
+    >>> kind_of(Path("two_tower_epoch3_first-3fa2b1_20261121_220507.pt")), kind_of(Path("mine.pt"))
+    ('epoch3', 'best')
+    """
+    match = _CHECKPOINT.fullmatch(checkpoint.name)
+    return match[1] if match else BEST
 
 
 def per_query_of(checkpoint: Path) -> Path:
@@ -88,7 +112,10 @@ def per_query_of(checkpoint: Path) -> Path:
 
 
 def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file whole or not at all: beside its place, to disk, then renamed."""
+    """Write a file whole or not at all: beside its place, to disk, then renamed.
+
+    Raises OSError naming `path` where the disk is full or refuses otherwise.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
     # not by tempfile, whose mode is 0600: others of a shared folder must read
@@ -99,8 +126,14 @@ def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
-    except BaseException:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
+        # PyTorch's writer turns what stopped it into a RuntimeError of its own
+        cause = error.__context__ if isinstance(error, RuntimeError) else error
+        if isinstance(cause, OSError):
+            raise OSError(cause.errno, cause.strerror or str(cause), str(path)) from None
+        if isinstance(cause, KeyboardInterrupt):
+            raise cause from None
         raise
     _settle(path.parent)
 

@@ -4,7 +4,8 @@
 
 The gradient of a bag sum is itself a bag sum with words and bags exchanged: the gradient of word v is the
 sum, over the places that hold v, of their bags' gradients. So both directions run `embedding_bag` forward,
-over the distinct words of the batch: deterministic, and several times faster than PyTorch's own backward.
+over the distinct words of the batch: deterministic, and several times faster than PyTorch's own backward. The
+gradients are of whole tables, or, where a table is `sparse`, of the rows of those words alone.
 """
 
 from typing import Any
@@ -28,6 +29,8 @@ class WordTable(nn.Module):
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         super().__init__()
         self.vectors = nn.Parameter(torch.from_numpy(np.array(vectors, dtype=np.float32)))
+        self.sparse = False
+        """Whether gradients, of the word weights too, are sparse tensors; training sets it."""
 
     def forward(self, ids: Int[Tensor, " n"], weights: Float[Tensor, " V"]) -> Float[Tensor, "n E"]:
         """The vector of each token, times its word's weight."""
@@ -37,7 +40,7 @@ class WordTable(nn.Module):
         self, ids: Int[Tensor, " n"], offsets: Int[Tensor, " bounds"], weights: Float[Tensor, " V"]
     ) -> Float[Tensor, "B E"]:
         """The weighted sum of each text's vectors."""
-        return bag_sum(self.vectors, weights, ids, offsets)
+        return bag_sum(self.vectors, weights, ids, offsets, sparse=self.sparse)
 
 
 def bag_sum(
@@ -45,15 +48,21 @@ def bag_sum(
     weights: Float[Tensor, " V"],
     ids: Int[Tensor, " n"],
     offsets: Int[Tensor, " bounds"],
+    *,
+    sparse: bool = False,
 ) -> Float[Tensor, "B E"]:
-    """Sum over each bag's tokens of weight times vector; an empty bag is zeros."""
-    bags: Tensor = _BagSum.apply(vectors, weights, ids, offsets)  # type: ignore[no-untyped-call]
+    """Sum over each bag's tokens of weight times vector; an empty bag is zeros.
+
+    `sparse` gradients hold the rows of the words that occur, each once.
+    """
+    bags: Tensor = _BagSum.apply(vectors, weights, ids, offsets, sparse)  # type: ignore[no-untyped-call]
     return bags
 
 
 class _BagSum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, vectors: Tensor, weights: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        vectors, weights, ids, offsets, ctx.sparse = inputs
         words, local, counts = torch.unique(ids, return_inverse=True, return_counts=True)
         rows, scale = vectors[words], weights[words, None]
         ctx.save_for_backward(rows, scale, words, local, counts, offsets)
@@ -61,7 +70,7 @@ class _BagSum(torch.autograd.Function):
         return F.embedding_bag(local, rows * scale, offsets[:-1], mode="sum")
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         rows, scale, words, local, counts, offsets = ctx.saved_tensors
         (gradient,) = gradients
         bags = torch.repeat_interleave(torch.arange(len(gradient), device=local.device), offsets.diff())
@@ -70,12 +79,22 @@ class _BagSum(torch.autograd.Function):
         summed = F.embedding_bag(exchanged, gradient.contiguous(), counts.cumsum(0) - counts, mode="sum")
         to_vectors = to_weights = None
         if ctx.needs_input_grad[0]:
-            to_vectors = summed.new_zeros(ctx.vocabulary, summed.shape[1])
-            to_vectors[words] = summed * scale
+            to_vectors = _spread(summed * scale, words, ctx.vocabulary, sparse=ctx.sparse)
         if ctx.needs_input_grad[1]:
-            to_weights = summed.new_zeros(ctx.vocabulary)
-            to_weights[words] = (summed * rows).sum(1)
-        return to_vectors, to_weights, None, None
+            to_weights = _spread((summed * rows).sum(1), words, ctx.vocabulary, sparse=ctx.sparse)
+        return to_vectors, to_weights, None, None, None
+
+
+def _spread(rows: Tensor, words: Tensor, vocabulary: int, *, sparse: bool) -> Tensor:
+    """A tensor of `vocabulary` rows with `rows` at `words`, distinct and rising, and zeros elsewhere."""
+    shape = (vocabulary, *rows.shape[1:])
+    if sparse:
+        return torch.sparse_coo_tensor(
+            words[None].long(), rows, shape, is_coalesced=True, check_invariants=False
+        )
+    whole = rows.new_zeros(shape)
+    whole[words] = rows
+    return whole
 
 
 def idf(docs: Ragged, vocabulary: int) -> NDArray[np.float32]:

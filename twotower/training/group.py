@@ -5,6 +5,8 @@
 Every process draws the same batches and takes its share of each; embeddings and gradients are summed over
 all, so that the negatives are those of the whole batch and the weights stay equal. One process, the leader,
 evaluates, logs and saves. Gloo carries tensors between CPUs, NCCL between GPUs.
+
+Where a process fails its connections close, and the others, which wait for it, raise ConnectionError.
 """
 
 import json
@@ -12,11 +14,15 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+PATIENCE = timedelta(hours=1)
+"""How long a process waits for another that is alive: the leader evaluates alone."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ class Group:
             return rows.detach()
         whole = rows.new_zeros(count, *rows.shape[1:])
         whole[self.share(count)] = rows.detach()
-        dist.all_reduce(whole)  # sums with zeros: exact, and shares need not be of one size
+        with _talk():
+            dist.all_reduce(whole)  # sums with zeros: exact, and shares need not be of one size
         return whole
 
     def add(self, tensors: Sequence[Tensor]) -> None:
@@ -54,7 +61,8 @@ class Group:
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        dist.all_reduce(flat)
+        with _talk():
+            dist.all_reduce(flat)
         parts = torch.split(flat, [tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
@@ -64,7 +72,8 @@ class Group:
         if self.size == 1:
             return flag
         said = torch.tensor(int(flag), device=self.device)
-        dist.all_reduce(said, dist.ReduceOp.MAX)
+        with _talk():
+            dist.all_reduce(said, dist.ReduceOp.MAX)
         return bool(said)
 
     def tell(self, value: Any) -> Any:
@@ -73,23 +82,26 @@ class Group:
             return value
         text = json.dumps(value).encode() if self.leads else b""
         length = torch.tensor(len(text), device=self.device)
-        dist.broadcast(length, 0)
+        self.align([length])
         body = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
         if self.leads:
             body.copy_(torch.frombuffer(bytearray(text), dtype=torch.uint8))
-        dist.broadcast(body, 0)
+        self.align([body])
         return json.loads(body.cpu().numpy().tobytes())
 
     def align(self, tensors: Sequence[Tensor]) -> None:
         """The leader's values in every process's tensors."""
-        if self.size > 1:
+        if self.size == 1:
+            return
+        with _talk():
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
     def wait(self) -> None:
         """Until every process is here."""
         if self.size > 1:
-            dist.barrier()
+            with _talk():
+                dist.barrier()
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
@@ -99,6 +111,15 @@ class Group:
         yield
         if self.leads:
             self.wait()
+
+
+@contextmanager
+def _talk() -> Iterator[None]:
+    """Raises ConnectionError where another process has left or does not answer."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ConnectionError(f"another process of this run is gone: {str(error).splitlines()[0]}") from None
 
 
 def processes() -> int:
@@ -119,7 +140,7 @@ def joined(device: torch.device) -> Iterator[Group]:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"torchrun: the processes do not meet: {str(error).splitlines()[0]}") from None
     try:

@@ -3,16 +3,13 @@
     batch -> unit vectors -> scores (B, C) -> loss -> step
     epoch -> evaluate -> history row -> save if better
 
-Row 0 of the history is the untrained model.
+Row 0 of the history is the untrained model. The loop starts wherever the session stands, in mid-epoch too.
 """
 
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from twotower.config import Train
@@ -21,68 +18,55 @@ from twotower.data.collection import Judgements
 from twotower.evaluation import candidates
 from twotower.evaluation.evaluate import Result, evaluate, evaluate_lists
 from twotower.model import encode
-from twotower.model.losses import Objective
-from twotower.training.group import Group
-from twotower.training.history import best, exhausted
+from twotower.training.history import Row, exhausted
+from twotower.training.resume import Saver
+from twotower.training.session import Session
 from twotower.training.setup import Setup
-from twotower.training.step import Stepper, Sums, scored
+from twotower.training.step import Sums
 
 CHUNK = 65_536
 """Documents searched at a time."""
 
 
-@dataclass
-class Progress:
-    """What a run has done so far; it grows epoch by epoch."""
+def train(session: Session, saver: Saver, take: Callable[[Row, Result | None], None]) -> None:
+    """Train the session's model in place; `take` is given each row and evaluation, by the leader alone.
 
-    history: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-    """Spent in training steps, evaluation left out."""
-    pairs: int = 0
-    stopped: str = ""
-    """Why the run ended before its last epoch."""
+    The last weights stay in the model; the best are wherever `take` put them.
 
-
-def train(
-    cfg: Train,
-    setup: Setup,
-    progress: Progress,
-    *,
-    log: Callable[[dict[str, Any]], None],
-    save: Callable[[Progress, Result], None],
-    group: Group | None = None,
-) -> None:
-    """Train `setup.retriever` in place, filling `progress`; `save` is called when the weights are the best.
-
-    The last weights stay in the model; the best are wherever `save` put them.
-
-    Raises FloatingPointError when the loss is no longer finite, KeyboardInterrupt when interrupted;
-    `progress` then holds every whole epoch.
+    Raises FloatingPointError when the loss is no longer finite, KeyboardInterrupt when asked to stop; the
+    session's progress then holds every whole epoch.
     """
-    model = setup.retriever.two_tower
-    stepper = Stepper(cfg, model, setup.train.batches(cfg.batch_size), group or Group())
-    for epoch in range(cfg.epochs + 1):
-        row: dict[str, Any] = {"epoch": epoch}
+    cfg, progress, group = session.cfg, session.progress, session.group
+    while progress.epoch <= cfg.epochs and not progress.stopped:
+        row: dict[str, Any] = {"epoch": progress.epoch}
+        if progress.epoch > 0:
+            row |= _steps(session, saver)
         result = None
-        if epoch > 0:
-            model.train_words(0 <= cfg.freeze_epochs < epoch)
-            stepper.schedule.follow(progress.history)
-            started, sums = time.perf_counter(), Sums()
-            stepper.epoch(_batches(cfg, setup, epoch), sums, lambda: None)
-            row |= {**sums.row("train"), "learning_rate": sums.rate, **stepper.objective.state()}
-            row["seconds"] = time.perf_counter() - started
-            progress.seconds += row["seconds"]
-            progress.pairs += len(setup.train)
-        if cfg.eval_every_epoch or epoch in (0, cfg.epochs):
-            result = evaluated(cfg, setup, cfg.eval_max_queries)
-            row |= _dev_row(cfg, setup, stepper.objective) | result.metrics
+        if group.leads and (cfg.eval_every_epoch or progress.epoch in (0, cfg.epochs)):
+            # the other processes wait for the row: one that left alone would leave them hanging
+            with session.stop.at_once(group.size == 1), saver.evaluating():
+                result = evaluated(cfg, session.work, cfg.eval_max_queries)
+                row |= _dev_row(session) | result.metrics
+        row = group.tell(row)
         progress.history.append(row)
-        log(row)
-        if result and best(progress.history, cfg.select) == len(progress.history) - 1:
-            save(progress, result)
-        if epoch < cfg.epochs and exhausted(progress.history, cfg.select, cfg.patience):
+        progress.pairs += len(session.work.train) if progress.epoch else 0
+        if group.leads:
+            take(row, result)
+        progress.turn()
+        if progress.epoch <= cfg.epochs and exhausted(progress.history, cfg.select, cfg.patience):
             progress.stopped = f"no better {cfg.select} in {cfg.patience} evaluations"
-            return
+        saver.between()
+
+
+def _steps(session: Session, saver: Saver) -> dict[str, Any]:
+    """What is left of the epoch under way, and its training figures."""
+    cfg, progress, stepper = session.cfg, session.progress, session.stepper
+    session.work.retriever.two_tower.train_words(0 <= cfg.freeze_epochs < progress.epoch)
+    stepper.schedule.follow(progress.history)
+    saver.begin()
+    stepper.epoch(_batches(session), progress.sums, saver.after)
+    figures = {**progress.sums.row("train"), "learning_rate": progress.sums.rate}
+    return {**figures, **stepper.objective.state(), "seconds": progress.spent}
 
 
 def evaluated(cfg: Train, setup: Setup, limit: int = 0) -> Result:
@@ -107,36 +91,39 @@ def first_queries(judgements: Judgements, limit: int, min_grade: int) -> Judgeme
     return Judgements(judgements.queries[kept], judgements.docs[kept], judgements.grades[kept])
 
 
-def _dev_row(cfg: Train, setup: Setup, objective: Objective) -> dict[str, float]:
+def _dev_row(session: Session) -> dict[str, float]:
     """Loss and accuracy on the pairs of dev, with the same kind of batches; always the same ones."""
-    model = setup.retriever.two_tower
-    model.eval()
     sums = Sums()
-    with torch.inference_mode():
-        for batch in _drawn(cfg, setup.dev, 0):
-            sums.add(objective, *scored(model, batch))
+    for batch in _drawn(session, session.work.dev, 0):
+        session.stepper.count(batch, sums)
     return sums.row("dev")
 
 
-def _drawn(cfg: Train, pairs: TrainingPairs, epoch: int) -> Iterable[Batch]:
-    """The epoch's batches of `pairs`, as the knobs say."""
+def _drawn(session: Session, pairs: TrainingPairs, epoch: int, first: int = 0) -> Iterator[Batch]:
+    """The epoch's batches of `pairs` from the `first` on, as the knobs say."""
+    cfg = session.cfg
     return pairs.epoch(
         cfg.seed,
         epoch,
-        batch_size=cfg.batch_size,
+        batch_size=session.batch_size,
         random_negatives=cfg.random_negatives,
         given_negatives=cfg.given_negatives,
+        first=first,
     )
 
 
-def _batches(cfg: Train, setup: Setup, epoch: int) -> Iterable[Batch]:
-    """The epoch's batches, with a bar on a terminal."""
+def _batches(session: Session) -> Iterable[Batch]:
+    """The batches that are left of the epoch under way, with a bar on a terminal."""
+    cfg, pairs, progress = session.cfg, session.work.train, session.progress
+    done = progress.sums.batches
     bar: Iterable[Batch] = tqdm(
-        _drawn(cfg, setup.train, epoch),
-        total=setup.train.batches(cfg.batch_size),
-        desc=f"epoch {epoch}/{cfg.epochs}",
+        _drawn(session, pairs, progress.epoch, done),
+        total=session.batches,
+        initial=done,
+        desc=f"epoch {progress.epoch}/{cfg.epochs}",
         unit="batch",
         leave=False,
-        disable=None,  # silent where stderr is no terminal
+        # silent where stderr is no terminal
+        disable=None if session.group.leads else True,
     )
     return bar

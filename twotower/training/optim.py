@@ -2,38 +2,83 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from twotower.config import Optimizer, Scheduler, Train
 from twotower.training.history import Row, drops
+
+ROW_A_WORD = (".vectors", ".word_weights")
+"""How the names of parameters end that have one row a word."""
 
 
 def build(cfg: Train, rates: Mapping[str, float], *modules: nn.Module) -> torch.optim.Optimizer:
     """One optimizer over all trainable parameters; `rates` multiply the learning rate, 1 if left out.
 
-    The towers' matrices decay; vectors, and word tables, of which a batch holds few rows, do not.
+    The towers' matrices decay; vectors, and word tables, of which a batch holds few rows, do not. With
+    `sparse_words` what has a row a word is left to `build_rows`.
     """
-    named = {
-        id(p): (name, p) for module in modules for name, p in module.named_parameters() if p.requires_grad
-    }
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in named.values():
+    for name, parameter in _named(*modules):
+        if cfg.sparse_words and name.endswith(ROW_A_WORD):
+            continue
         decays = parameter.ndim > 1 and not name.startswith(("words.", "doc_words."))
         groups.setdefault((rates.get(name, 1.0), cfg.weight_decay if decays else 0.0), []).append(parameter)
     settings = [
         {"params": parameters, "lr": cfg.learning_rate * rate, "weight_decay": decay}
         for (rate, decay), parameters in groups.items()
     ]
-    fused = all(parameter.device.type in ("cpu", "cuda") for _, parameter in named.values())
+    fused = all(parameter.device.type in ("cpu", "cuda") for _, parameter in _named(*modules))
     match cfg.optimizer:
         case Optimizer.adamw:
             return torch.optim.AdamW(settings, betas=(cfg.beta1, cfg.beta2), fused=fused)
         case Optimizer.adam:
             return torch.optim.Adam(settings, betas=(cfg.beta1, cfg.beta2), fused=fused)
         case Optimizer.sgd:
-            return torch.optim.SGD(settings, momentum=cfg.beta1, fused=fused)
+            # fused, it wants all momenta from the first step on, and frozen words come later
+            return torch.optim.SGD(settings, momentum=cfg.beta1, fused=fused and cfg.freeze_epochs < 1)
+
+
+def build_rows(cfg: Train, rates: Mapping[str, float], *modules: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of what has a row a word, with sparse gradients: rows without one stay as they are.
+
+    A row's moments decay only in the steps that hold its word; sgd has no momentum here.
+    """
+    settings = [
+        {"params": [parameter], "lr": cfg.learning_rate * rates.get(name, 1.0)}
+        for name, parameter in _named(*modules)
+        if name.endswith(ROW_A_WORD)
+    ]
+    if cfg.optimizer is Optimizer.sgd:
+        return torch.optim.SGD(settings, foreach=False)
+    return torch.optim.SparseAdam(settings, betas=(cfg.beta1, cfg.beta2))
+
+
+def clip(optimizers: Sequence[torch.optim.Optimizer], most: float) -> None:
+    """Scale the gradients of all parameters together to a norm of at most `most`; sparse ones count too."""
+    owners = [p for one in optimizers for group in one.param_groups for p in group["params"]]
+    torch.nn.utils.clip_grad_norm_([_dense(owner) for owner in owners], most)
+
+
+def _dense(parameter: nn.Parameter) -> Tensor:
+    """The parameter, or where its gradient is sparse a stand-in whose gradient is the rows that it holds."""
+    if parameter.grad is None or not parameter.grad.is_sparse:
+        return parameter
+    parameter.grad = parameter.grad.coalesce()
+    rows = parameter.grad._values()  # they share memory with the gradient: scaling them scales it
+    stand_in = torch.empty_like(rows)
+    stand_in.grad = rows
+    return stand_in
+
+
+def _named(*modules: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """All trainable parameters by name, each once."""
+    found = {
+        id(p): (name, p) for module in modules for name, p in module.named_parameters() if p.requires_grad
+    }
+    return list(found.values())
 
 
 class Schedule:
@@ -42,10 +87,10 @@ class Schedule:
     Its state is the number of steps taken and, for `plateau`, what the history says; nothing else.
     """
 
-    def __init__(self, cfg: Train, optimizer: torch.optim.Optimizer, epoch_steps: int) -> None:
+    def __init__(self, cfg: Train, optimizers: Sequence[torch.optim.Optimizer], epoch_steps: int) -> None:
         """`epoch_steps` is the number of steps of an epoch."""
-        self._cfg, self._groups, self._drops = cfg, optimizer.param_groups, 0
-        self._peaks = [float(group["lr"]) for group in self._groups]
+        self._cfg, self._optimizers, self._drops = cfg, optimizers, 0
+        self._peaks = [float(group["lr"]) for group in self._groups()]
         steps = cfg.epochs * epoch_steps
         self._course = course(
             cfg.scheduler,
@@ -68,14 +113,23 @@ class Schedule:
         self.taken += 1
         self._set()
 
+    def resume(self, taken: int) -> None:
+        """Go on after so many steps; the optimizers have their own state back already."""
+        self.taken = taken
+        self._set()
+
     def follow(self, history: Sequence[Row]) -> None:
         """Between epochs: `plateau` lowers the rate as often as the evaluations so far say."""
         if self._cfg.scheduler is Scheduler.plateau:
             self._drops = drops(history, self._cfg.select, self._cfg.plateau_patience)
             self._set()
 
+    def _groups(self) -> list[dict[str, Any]]:
+        # asked for each time: an optimizer that is given a state back has other dicts than before
+        return [group for optimizer in self._optimizers for group in optimizer.param_groups]
+
     def _set(self) -> None:
-        for group, peak in zip(self._groups, self._peaks, strict=True):
+        for group, peak in zip(self._groups(), self._peaks, strict=True):
             group["lr"] = peak * self.factor
 
 

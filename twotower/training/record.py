@@ -4,6 +4,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,36 +17,53 @@ import twotower
 from twotower import knobs
 from twotower.config import Train
 from twotower.evaluation.evaluate import Result
-from twotower.model.sidecar import Run, sidecar_of
+from twotower.model.sidecar import BEST, Run, sidecar_of
 from twotower.training.history import best
-from twotower.training.loop import Progress
+from twotower.training.session import Progress
 from twotower.training.setup import Setup
 
 _TRAINING = ("train_", "learning_rate", "temperature", "seconds")
 _PACKAGES = ("torch", "numpy", "polars", "hydra-core", "bm25s", "faiss-cpu", "faiss-gpu", "wandb")
 
 
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Weights to be kept: of which kind, after which row of the history, and what they are worth."""
+
+    kind: str
+    """`best`, `last` or `epoch<n>`, as in the file's name."""
+    place: int
+    result: Result
+
+    @staticmethod
+    def best(progress: Progress, select: str, result: Result) -> "Kept":
+        """The best weights so far, whose result is `result`."""
+        return Kept(BEST, best(progress.history, select) or 0, result)
+
+
 def record(
-    cfg: Train, setup: Setup, run: Run, progress: Progress, result: Result, more: Mapping[str, Any]
+    cfg: Train, setup: Setup, run: Run, progress: Progress, kept: Kept, more: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Everything of a checkpoint but the model; `result` is that of the kept weights, `more` is added."""
-    place = best(progress.history, cfg.select)
-    chosen = progress.history[place or 0]
-    untrained = {name: progress.history[0][name] for name in result.metrics}
+    """Everything of a checkpoint but the model; `more` is added."""
+    chosen = progress.history[best(progress.history, cfg.select) or 0]
+    names = kept.result.metrics
+    untrained = {name: progress.history[0][name] for name in names}
     return {
         "run": run.name,
         "created": run.began.isoformat(timespec="milliseconds"),
-        "history_file": sidecar_of(run.checkpoint).name,
+        "kept": kept.kind,
+        "history_file": sidecar_of(run.file(kept.kind)).name,
         "training_stats": {
             "config": knobs.plain(cfg),
             "training_stats": [_part(row, training=True) for row in progress.history[1:]],
             "evaluation_stats": [_part(row, training=False) for row in progress.history],
-            "best_metrics": {name: chosen[name] for name in result.metrics},
+            "best_metrics": {name: chosen[name] for name in names},
             "best_epoch": chosen["epoch"],
         },
-        "epoch": chosen["epoch"],
+        "epoch": progress.history[kept.place]["epoch"],
         "stopped": progress.stopped,
-        "eval_results": {**result.metrics, "queries": result.queries, "judged": result.judged},
+        "changes": list(progress.changes),
+        "eval_results": {**names, "queries": kept.result.queries, "judged": kept.result.judged},
         "floors": {"untrained": untrained},
         "protocol": setup.protocol.to_dict(),
         "data": _data(cfg, setup),
@@ -83,6 +101,7 @@ def _cost(setup: Setup, progress: Progress) -> dict[str, Any]:
     parameters = list(setup.retriever.two_tower.parameters())
     return {
         "seconds": round(progress.seconds, 3),
+        "resume_seconds": round(progress.saving, 3),
         "pairs_per_second": round(progress.pairs / progress.seconds, 1) if progress.seconds else 0.0,
         "megabytes": round(sum(p.numel() * p.element_size() for p in parameters) / 1e6, 3),
         "parameters": sum(p.numel() for p in parameters),

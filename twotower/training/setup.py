@@ -29,6 +29,7 @@ from twotower.text.ragged import Ragged
 from twotower.text.tokenize import Tokenizer, Tokens, warn_unsegmented
 from twotower.text.vectors import WordVectors
 from twotower.text.vocabulary import Vocab
+from twotower.training.group import processes
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,11 +155,13 @@ def settled(cfg: Train) -> Train:
 
 
 def _check_together(cfg: Train) -> None:
-    """Raises ValueError for a loss without what it pushes away, a schedule without what it follows."""
+    """Raises ValueError for a loss without what it pushes away, and other choices that do not fit."""
     if needs_given(cfg.loss) and not cfg.given_negatives:
         raise ValueError("given_negatives: got 0, want at least 1, for the loss pushes no others away")
     if cfg.scheduler is Scheduler.plateau and not cfg.eval_every_epoch:
         raise ValueError("scheduler: plateau follows the evaluations; want eval_every_epoch=true")
+    if cfg.sparse_words and processes() > 1:
+        raise ValueError(f"sparse_words: got true with {processes()} processes, want false or one process")
 
 
 def _pairs(
@@ -239,8 +242,11 @@ def remarks(cfg: Train, setup: Setup) -> Iterator[str]:
         f"unknown words: {unknown[0]} of the queries', {unknown[1]} of the documents'"
     )
     parameters = sum(p.numel() for p in setup.retriever.two_tower.parameters())
-    steps = setup.train.batches(cfg.batch_size)
-    yield f"model: {parameters:,} parameters; {cfg.epochs} epochs of {steps} steps"
+    steps = -(-setup.train.batches(cfg.batch_size * processes()) // cfg.accumulate)
+    total = cfg.epochs * steps
+    yield f"model: {parameters:,} parameters; {cfg.epochs} epochs of {steps} steps, {total:,} in all"
+    if cfg.accumulate > 1:
+        yield f"accumulate={cfg.accumulate} adds no in-batch negatives; cache_chunk with a larger batch does"
     if given := len(setup.train.refused.docs):
         drawn = f"up to {cfg.given_negatives} drawn for each pair" if cfg.given_negatives else "none drawn"
         yield f"given negatives: {given:,}, {drawn}"
