@@ -124,6 +124,18 @@ def test_the_negatives_of_a_query_in_no_pair_are_none():
     assert PAIRS.refused.docs.tolist() == []
 
 
+def test_a_pair_of_a_query_without_a_positive_is_its_own_given_negative_where_it_is_asked_for():
+    judged = judgements((0, 0, 1), (0, 1, 0), (2, 4, 0))
+    pairs = TrainingPairs.build(judged, QUERIES, DOCS, lone=True)
+    (batch,) = pairs.epoch(0, 1, batch_size=8, random_negatives=0, given_negatives=1)
+    lone = batch.query_rows.tolist().index(2)
+    assert len(pairs) == 2
+    assert batch.doc_rows[lone] == 4
+    assert batch.given[lone, lone]
+    assert not batch.relevant[lone].any()
+    assert not batch.given[1 - lone, 1 - lone]
+
+
 def test_given_negatives_are_drawn_evenly_and_no_more_than_asked_for():
     counts = dict.fromkeys([(6, 7), (8,), (9,)], 0)
     only = TrainingPairs.build(judgements((0, 0, 1), (0, 1, 0), (0, 2, 0), (0, 4, 0)), QUERIES, DOCS)

@@ -191,6 +191,17 @@ def test_margin_is_pytorchs_cosine_embedding_loss(margin: float):
     assert got.item() == pytest.approx(wanted.item(), rel=1e-9)
 
 
+def test_a_row_whose_own_column_is_given_is_pushed_and_not_pulled():
+    given = GIVEN.clone()
+    given[0, 0] = True  # score 0.8
+
+    # positives 0.6 and 0.3;  given 0.8 - 0.4 at (0, 0), 0.5 - 0.4, nothing, 0.9 - 0.4: six pairs still
+    outcome = losses.build(config.Margin(margin=0.4))(SCORES, NONE & ~given, given)
+
+    assert outcome.loss.item() == pytest.approx((0.6 + 0.3 + 0.4 + 0.1 + 0 + 0.5) / 6, rel=1e-6)
+    assert outcome.accuracy.item() in (0.0, 0.5, 1.0)  # of two rows
+
+
 def test_margin_without_given_negatives_pulls_the_positives_alone():
     scores = SCORES.clone().requires_grad_()
     judged_margin(scores, NONE, torch.zeros_like(NONE), margin=-1.0).backward()

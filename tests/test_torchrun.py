@@ -12,11 +12,14 @@ import torch
 from conftest import ROOT
 from torchrun_case import torchrun
 
-from tests.training_case import write_beir
+from tests.step_case import batches, stepper
+from tests.training_case import small, write_beir
 from twotower import config
 from twotower.data.collection import Collection
 from twotower.model import checkpoint, sidecar
+from twotower.training import setup
 from twotower.training.group import Group
+from twotower.training.step import Sums
 
 PROGRAM = """
 import sys, torch
@@ -43,8 +46,6 @@ def dumped(group: Group) -> dict[str, dict[str, torch.Tensor]]:
 
     Adam would blow rounding up, where a gradient is next to nothing.
     """
-    from tests.test_step import Sums, batches, stepper  # within each process, so that the tests import alone
-
     found = {}
     for name, knobs in CASES.items():
         knobs = dict(knobs)
@@ -155,9 +156,6 @@ def test_a_mistake_ends_all_processes_with_a_line(folder: Path, tmp_path: Path) 
 
 
 def test_rows_alone_are_not_summed_over_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.training_case import small
-    from twotower.training import setup
-
     monkeypatch.setenv("WORLD_SIZE", "2")
     cfg = small(Path("nowhere"), Path("nowhere"), sparse_words=True)
     with pytest.raises(ValueError, match="sparse_words: got true with 2 processes, want false or one"):

@@ -61,7 +61,8 @@ class Known:
 class TrainingPairs:
     """Pairs of a query and a relevant document, with all that is known to be relevant, or not to be.
 
-    `query_rows`, `doc_rows` (P,) are the pairs; a class is the row of the first text that reads the same.
+    `query_rows`, `doc_rows` (P,) are the pairs; a class is the row of the first text that reads the same. A
+    pair may be a given negative itself, where its query has nothing relevant and the loss learns from it.
     """
 
     queries: Ragged
@@ -77,11 +78,12 @@ class TrainingPairs:
 
     @staticmethod
     def build(
-        judgements: Judgements, queries: Ragged, docs: Ragged, *, min_grade: int = 1
+        judgements: Judgements, queries: Ragged, docs: Ragged, *, min_grade: int = 1, lone: bool = False
     ) -> "TrainingPairs":
         """Pairs judged at least `min_grade`; `queries` and `docs` are whole, encoded and truncated.
 
-        Raises ValueError when no judgement reaches `min_grade`.
+        `lone` adds the pairs judged lower whose query has nothing relevant: their own column is a given
+        negative. Raises ValueError when no judgement reaches `min_grade`.
         """
         good = judgements.grades >= min_grade
         if not good.any():
@@ -92,7 +94,11 @@ class TrainingPairs:
         relevant = np.unique(judged[good], axis=0)
         bad = np.unique(judged[~good], axis=0)
         bad_keys, keys = (pairs[:, 0] * len(docs) + pairs[:, 1] for pairs in (bad, relevant))
-        refused = np.isin(bad[:, 0], relevant[:, 0]) & ~np.isin(bad_keys, keys)  # the rest is in no pair
+        refused = ~np.isin(bad_keys, keys)
+        if lone:
+            good |= ~np.isin(judged[:, 0], relevant[:, 0])
+        else:
+            refused &= np.isin(bad[:, 0], relevant[:, 0])  # the rest is in no pair
         return TrainingPairs(
             queries,
             docs,

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from twotower.model.losses import Objective, on_top
+from twotower.model.losses import Objective, asked, on_top
 from twotower.text.ragged import Ragged
 
 ROWS = 64
@@ -45,6 +45,8 @@ class Tally:
     """Queries whose positive scores highest."""
     chance: float = 0.0
     """How many that would be by chance."""
+    asked: float = 0.0
+    """Queries that have a positive."""
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -77,20 +79,22 @@ def whole(
     with torch.no_grad():
         equal = objective(torch.zeros_like(scores), relevant, given)
     loss, pairs = outcome.loss, float(len(scores))
-    chance = expected(relevant).item()
-    correct = pairs * outcome.accuracy.item()
-    return loss, Tally(pairs * loss.item(), pairs, pairs * equal.loss.item(), pairs, correct, chance)
+    chance, rows = expected(relevant, given).item(), float(asked(given).sum())
+    correct = rows * outcome.accuracy.item()
+    return loss, Tally(pairs * loss.item(), pairs, pairs * equal.loss.item(), pairs, correct, chance, rows)
 
 
-def expected(relevant: Bool[Tensor, "b C"]) -> Float[Tensor, ""]:
+def expected(
+    relevant: Bool[Tensor, "b C"], given: Bool[Tensor, "b C"], *, first: int = 0
+) -> Float[Tensor, ""]:
     """How many positives of some rows are on top by chance.
 
     A row's candidates are its positive and whatever is not known to be relevant.
 
-    >>> expected(torch.eye(2, 4, dtype=torch.bool)).item()
+    >>> expected(torch.eye(2, 4, dtype=torch.bool), torch.zeros(2, 4, dtype=torch.bool)).item()
     0.5
     """
-    return (1 / ((~relevant).sum(dim=1) + 1)).sum()
+    return (asked(given, first=first) / ((~relevant).sum(dim=1) + 1)).sum()
 
 
 def tally(
@@ -143,7 +147,10 @@ def _blocks(objective: Objective, vectors: Vectors, marks: Marks, rows: slice) -
         part = objective.rows(scores, relevant, given, first=piece.start)
         with torch.no_grad():
             equal = objective.rows(torch.zeros_like(scores), relevant, given, first=piece.start)
-            figures = [*part, *equal, on_top(scores, relevant, first=piece.start), expected(relevant)]
+            top = on_top(scores, relevant, given, first=piece.start)
+            rows_asked = asked(given, first=piece.start).sum()
+            chance = expected(relevant, given, first=piece.start)
+        figures = [*part, *equal, top, chance, rows_asked]
         yield _Block(piece, every_column, scores, part.total, _tally(figures))
     for piece in pieces if objective.symmetric else []:
         scores, (relevant, _) = _scores(queries, docs[piece]), marks(every_row, piece)

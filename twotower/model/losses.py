@@ -91,17 +91,26 @@ def closeness(scores: Scores, distance: config.Distance) -> Scores:
 def judged_margin(scores: Scores, relevant: Relevant, given: Given, *, margin: float, first: int = 0) -> Part:
     """A term a judged pair: 1 - score of a row's positive, max(0, score - margin) of a given negative.
 
-    torch.nn.CosineEmbeddingLoss over those pairs. A row without a given negative has its positive alone.
+    torch.nn.CosineEmbeddingLoss over those pairs. A row without a given negative has its positive alone; one
+    whose own column is given has no positive.
     """
-    negatives = given & ~(relevant | diagonal(relevant, first))
+    own = asked(given, first=first)
+    negatives = given & ~(relevant | (diagonal(relevant, first) & own[:, None]))
     pushed = (scores - margin).masked_fill(~negatives, 0).clamp(min=0).sum()
-    return Part((1 - scores.diagonal(first)).sum() + pushed, (len(scores) + negatives.sum()).to(scores.dtype))
+    pulled = (1 - scores.diagonal(first)).masked_fill(~own, 0).sum()
+    return Part(pulled + pushed, (own.sum() + negatives.sum()).to(scores.dtype))
 
 
-def on_top(scores: Scores, relevant: Relevant, *, first: int = 0) -> Scalar:
+def asked(given: Given, *, first: int = 0) -> Bool[Tensor, " B"]:
+    """Which rows have a positive: all but those of pairs that are themselves given negatives."""
+    return ~given.diagonal(first)
+
+
+def on_top(scores: Scores, relevant: Relevant, given: Given, *, first: int = 0) -> Scalar:
     """How many queries have a positive that scores higher than each negative."""
     negatives = scores.masked_fill(relevant | diagonal(relevant, first), -torch.inf)
-    return (scores.diagonal(first) > negatives.amax(dim=1)).sum().to(scores.dtype)
+    best = scores.diagonal(first) > negatives.amax(dim=1)
+    return (best & asked(given, first=first)).sum().to(scores.dtype)
 
 
 def diagonal(relevant: Relevant, first: int = 0) -> Relevant:
@@ -141,7 +150,7 @@ class Objective(nn.Module):
                 parts = [self.rows(scores, relevant, given)]
         total, weight = (sum(values[1:], start=values[0]) for values in zip(*parts, strict=True))
         with torch.no_grad():
-            accuracy = on_top(scores, relevant) / len(scores)
+            accuracy = on_top(scores, relevant, given) / asked(given).sum().clamp(min=1)
         return Outcome(total / weight.clamp(min=1), accuracy)
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from twotower import knobs
-from twotower.config import CUT_OFFS, Candidates, Scheduler, Train
+from twotower.config import CUT_OFFS, Candidates, Margin, Scheduler, Train
 from twotower.data import reader
 from twotower.data.batches import TrainingPairs
 from twotower.data.collection import Collection, Judgements
@@ -78,7 +78,8 @@ def build(cfg: Train) -> Setup:
     two_tower = TwoTower.build(cfg, words.matrix, idf(docs, len(vocab)))
     retriever = Retriever(two_tower, vocab, tokenizer, cfg.max_query_words, cfg.max_doc_words)
     train, dev = (collection.judgements(split) for split in ("train", "dev"))
-    pairs = _pairs(f"{collection.name}, split train", train, queries, docs, cfg.min_grade)
+    where = f"{collection.name}, split"
+    pairs = _pairs(f"{where} train", train, queries, docs, cfg)
     _check_given(cfg, collection.name, pairs)
     return Setup(
         collection=collection,
@@ -88,7 +89,7 @@ def build(cfg: Train) -> Setup:
         queries=queries,
         docs=docs,
         train=pairs,
-        dev=_pairs(f"{collection.name}, split dev", dev, queries, docs, cfg.min_grade),
+        dev=_pairs(f"{where} dev", dev, queries, docs, cfg),
         judgements=dev,
         lists=lists,
         protocol=stated_protocol(collection, "dev", retriever, lists, ks=cfg.k, min_grade=cfg.min_grade),
@@ -164,11 +165,10 @@ def _check_together(cfg: Train) -> None:
         raise ValueError(f"sparse_words: got true with {processes()} processes, want false or one process")
 
 
-def _pairs(
-    where: str, judgements: Judgements, queries: Ragged, docs: Ragged, min_grade: int
-) -> TrainingPairs:
+def _pairs(where: str, judgements: Judgements, queries: Ragged, docs: Ragged, cfg: Train) -> TrainingPairs:
+    lone = isinstance(cfg.loss, Margin)  # it alone learns from a pair without a positive
     try:
-        return TrainingPairs.build(judgements, queries, docs, min_grade=min_grade)
+        return TrainingPairs.build(judgements, queries, docs, min_grade=cfg.min_grade, lone=lone)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
 

@@ -36,6 +36,8 @@ class Sums:
     chance_loss: float = 0.0
     correct: float = 0.0
     chance: float = 0.0
+    asked: float = 0.0
+    """Pairs that are no given negative themselves: those that the accuracy is of."""
     pairs: int = 0
     batches: int = 0
     """Batches counted: where in the epoch it stands."""
@@ -48,6 +50,7 @@ class Sums:
         self.chance_loss += pairs * tally.chance_loss
         self.correct += tally.correct
         self.chance += tally.chance
+        self.asked += tally.asked
         self.pairs += pairs
         self.batches += 1
 
@@ -56,8 +59,8 @@ class Sums:
         return {
             f"{prefix}_loss": self.loss / self.pairs,
             f"{prefix}_loss_chance": self.chance_loss / self.pairs,
-            f"{prefix}_accuracy": self.correct / self.pairs,
-            f"{prefix}_accuracy_chance": self.chance / self.pairs,
+            f"{prefix}_accuracy": self.correct / max(self.asked, 1.0),
+            f"{prefix}_accuracy_chance": self.chance / max(self.asked, 1.0),
         }
 
 
