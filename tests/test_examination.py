@@ -144,9 +144,14 @@ def test_leftovers_of_a_folder_are_named(path: Path) -> None:
     (folder / "training_history_gone.json").write_text("{}")
     (folder / "per_query_gone.npz").write_bytes(b"")
     (folder / "other.pt").write_bytes(path.read_bytes())
+    (folder / "runs" / "x-000001").mkdir(parents=True)
+    (folder / "runs" / "x-000001" / "resume.pt").write_bytes(b"")
     assert leftovers(folder) == [
         Leftover(half.name, "half written 2.0 hours ago; deleted after a day by the next write"),
         Leftover("other.pt", "has no sidecar training_history_other.json"),
         Leftover("per_query_gone.npz", "per-query values without checkpoint"),
+        Leftover(
+            "runs/x-000001/resume.pt", "a run that goes on, or was stopped; twotower train resume=x-000001"
+        ),
         Leftover("training_history_gone.json", "a sidecar without checkpoint"),
     ]

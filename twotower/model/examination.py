@@ -198,7 +198,7 @@ def _holds(path: Path, content: Content) -> dict[str, Any]:
 
 
 def leftovers(folder: Path) -> list[Leftover]:
-    """Partial files, sidecars and per-query values without checkpoint, checkpoints without sidecar."""
+    """Partial files, sidecars without checkpoint and the reverse, runs that were not brought to their end."""
     return sorted(_leftovers(folder), key=lambda one: one.file)
 
 
@@ -217,3 +217,8 @@ def _leftovers(folder: Path) -> Iterator[Leftover]:
         for path in folder.glob(pattern):
             if path.name not in known:
                 yield Leftover(path.name, f"{what} without checkpoint")
+    for path in (folder / "runs").glob("*/resume.pt"):
+        name = path.parent.name
+        yield Leftover(
+            f"runs/{name}/resume.pt", f"a run that goes on, or was stopped; twotower train resume={name}"
+        )
