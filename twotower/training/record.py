@@ -18,6 +18,7 @@ from twotower import knobs
 from twotower.config import Train
 from twotower.evaluation.evaluate import Result
 from twotower.model.sidecar import BEST, Run, sidecar_of
+from twotower.training import group
 from twotower.training.history import best
 from twotower.training.session import Progress
 from twotower.training.setup import Setup
@@ -118,6 +119,7 @@ def environment() -> dict[str, Any]:
         "platform": f"{sys.platform} {platform.machine()}",
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
+        "processes": group.processes(),
         **_commit(),
     }
 
