@@ -15,7 +15,7 @@ class Evaluate:
     """Score checkpoints on a split of a collection."""
 
     checkpoint: str = "@best"
-    """A path, a run's name, @best, @latest, or @<metric>."""
+    """A path, a run's name, @best, @latest, @<metric>, or hf://user/name."""
     checkpoint_dir: str = "checkpoints"
     """Folder in which names are looked up."""
     data: Source = MISSING

@@ -22,7 +22,7 @@ class Search:
     """Answer a query from a collection's documents; without a query, a prompt."""
 
     checkpoint: str = "@latest"
-    """A path, a run's name, @best, @latest, or @<metric>."""
+    """A path, a run's name, @best, @latest, @<metric>, or hf://user/name."""
     checkpoint_dir: str = "checkpoints"
     """Folder in which names are looked up."""
     data: Source = MISSING
