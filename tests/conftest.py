@@ -4,10 +4,11 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hub_case import Hub, running
 from jaxtyping import install_import_hook
 
 os.environ["WANDB_MODE"] = "disabled"
@@ -100,3 +101,11 @@ def terminal(code: str, env: Mapping[str, str], *, timeout: float, cwd: Path | N
     assert process.wait(timeout=timeout) == 0, b"".join(parts).decode()
     os.close(ours)
     return b"".join(parts).decode().replace("\r\n", "\n")
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A hub on this machine, which is asked nothing that it does not know."""
+    with running(Hub()) as made:
+        yield made
+        assert made.unknown == []

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from export_case import put
-from hub_case import TOKEN, Hub, running
+from hub_case import TOKEN, Hub
 
 from twotower import cli
 from twotower.model import sidecar
@@ -20,13 +20,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 Push = Callable[..., "CompletedProcess[str]"]
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    with running(Hub()) as made:
-        yield made
-        assert made.unknown == []
 
 
 @pytest.fixture

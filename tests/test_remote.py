@@ -1,13 +1,13 @@
 """Checkpoints on the hub, by its real client, which talks to a hub on this machine."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from export_case import put
-from hub_case import Hub, running
+from hub_case import Hub
 
 from twotower.evaluation import names
 from twotower.model import remote, sidecar
@@ -28,13 +28,6 @@ assert "torch" not in sys.modules
 """
 
 Fetch = Callable[..., list[str]]
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    with running(Hub()) as made:
-        yield made
-        assert made.unknown == []
 
 
 @pytest.fixture

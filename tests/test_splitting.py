@@ -49,15 +49,13 @@ def test_queries_that_share_documents_through_others_move_together():
         assert set(held.qrels["dev"]) == {"q3"}
 
 
-@given(
-    st.dictionaries(
-        st.integers(0, 30).map(str),
-        st.lists(st.integers(0, 12).map(str), min_size=1, unique=True),
-        min_size=1,
-    ),
-    st.floats(0.01, 0.99),
-    st.integers(0, 100),
+RELEVANT = st.dictionaries(
+    st.integers(0, 30).map(str), st.lists(st.integers(0, 12).map(str), min_size=1, unique=True), min_size=1
 )
+"""Query -> its relevant documents."""
+
+
+@given(RELEVANT, st.floats(0.01, 0.99), st.integers(0, 100))
 def test_no_document_is_relevant_in_train_and_dev_and_neither_is_empty(relevant, share, seed):
     relevant |= {"alone": ["alone"], "apart": ["apart"]}  # so that there are two groups at least
     held = hold_out_dev(judged(relevant), share, np.random.default_rng(seed))
@@ -135,15 +133,7 @@ def test_every_judgement_of_a_divided_collection_is_still_there():
     assert (parts.splits, parts.corpus_hash) == (("dev", "test", "train"), collection.corpus_hash)
 
 
-@given(
-    st.dictionaries(
-        st.integers(0, 30).map(str),
-        st.lists(st.integers(0, 12).map(str), min_size=1, unique=True),
-        min_size=1,
-    ),
-    st.floats(0.01, 0.99),
-    st.integers(0, 100),
-)
+@given(RELEVANT, st.floats(0.01, 0.99), st.integers(0, 100))
 def test_three_groups_make_three_splits_that_share_no_relevant_document(relevant, share, seed):
     relevant |= {one: [one] for one in ("alone", "apart", "aside")}  # three groups at least
     parts = by_documents(undivided(relevant), share, np.random.default_rng(seed))
