@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
-from twotower import __version__, cli, config, knobs
+from twotower import __version__, cli, config, knobs, manual
 from twotower.cli import COMMANDS
 from twotower.config import GROUPS
 
@@ -101,7 +101,7 @@ def test_help_lists_every_knob_with_its_default_and_its_line(name: str) -> None:
         if choice != "stored"
     ]
     for prefix, kind, types in rows:
-        defaults, docs = cli._defaults(kind), knobs.docs_of(kind)
+        defaults, docs = manual.defaults(kind), knobs.docs_of(kind)
         for knob in types:
             if knob in GROUPS:
                 continue
@@ -131,7 +131,7 @@ def test_help_is_shown_wherever_the_word_stands(capsys: pytest.CaptureFixture[st
     ("words", "says"),
     [
         ("trian", "trian: no such command; did you mean train? (want one of train, evaluate, "),
-        ("frobnicate", "frobnicate: no such command (want one of train, evaluate, leaderboard, data, "),
+        ("frobnicate", "frobnicate: no such command (want one of train, evaluate, leaderboard, compare, "),
         ("train batchsize=3", "batchsize: no such knob; did you mean batch_size? (--help lists them)"),
         ("train qeury_tower=gru", "qeury_tower: no such knob; did you mean query_tower? (--help lists them)"),
         ("train loss.temprature=3", "loss.temprature: no such knob; did you mean loss.temperature? ("),

@@ -260,3 +260,9 @@ def test_defaults_are_shown_as_one_would_type_them() -> None:
     assert knobs.shown(Optimizer.sgd) == "sgd"
     assert knobs.shown(False) == "false"
     assert knobs.convert("k", knobs.shown([1, 5]), list[int]) == [1, 5]
+
+
+def test_knobs_are_flat_with_dotted_names() -> None:
+    nested = {"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}
+    assert knobs.flat(nested) == {"a.b.c": 1, "a.d": [1, 2], "e": None}
+    assert knobs.flat({}) == {}

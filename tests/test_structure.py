@@ -21,6 +21,7 @@ TESTED_BY = {
     "data/checks": "test_collection",
     "data/markup": "test_prose",
     "data/modules": "test_packages",
+    "manual": "test_cli",
     "model/retriever": "test_checkpoint",
     "training/loop": "test_train",
     "training/record": "test_train",

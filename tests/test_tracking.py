@@ -14,7 +14,7 @@ from conftest import ROOT, terminal
 
 from twotower.config import Contrastive, Docstrings, MLPTower, Tracking, Train
 from twotower.training import tracking
-from twotower.training.tracking import Tracker, flat, start
+from twotower.training.tracking import Tracker, start
 
 ROW = {"epoch": 1, "mrr_10": 0.25}
 
@@ -131,12 +131,6 @@ def test_no_tracking_needs_no_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setitem(sys.modules, "wandb", None)
     start(knobs(Tracking.none), "first", tmp_path, {}).finish({})
-
-
-def test_knobs_are_flat_with_dotted_names() -> None:
-    nested = {"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}
-    assert flat(nested) == {"a.b.c": 1, "a.d": [1, 2], "e": None}
-    assert flat({}) == {}
 
 
 # with W&B

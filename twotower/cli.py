@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, make_dataclass
+from dataclasses import fields, make_dataclass
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -23,32 +23,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]  # Hydra reads conf/ with it
 
-from twotower import __version__, config, knobs, show
+from twotower import __version__, knobs, manual, show
 from twotower.config import GROUPS
+from twotower.manual import COMMANDS, Command
+from twotower.show import one_line
 from twotower.training import runs
-
-
-@dataclass(frozen=True)
-class Command:
-    """A row of the command table."""
-
-    config: type
-    line: str
-    bare: str = ""
-    """Name of the bare argument, if it takes one."""
-
-
-COMMANDS: Mapping[str, Command] = {
-    "train": Command(config.Train, "train one model, keep its best checkpoint"),
-    "evaluate": Command(config.Evaluate, "score a checkpoint on a split of a collection"),
-    "leaderboard": Command(config.Leaderboard, "rank checkpoints beside chance, untrained towers and BM25"),
-    "data": Command(config.Data, "look at a collection: counts, lengths, words, leaks; or write it out"),
-    "search": Command(config.Search, "answer a query; without one, a prompt", bare="QUERY"),
-    "doctor": Command(config.Doctor, "say what a checkpoint holds, and check it or a folder of them"),
-    "convert": Command(config.Convert, "bring over a checkpoint of an older system", bare="FILE"),
-    "export": Command(config.Export, "write a checkpoint as a folder that other libraries load"),
-    "push": Command(config.Push, "upload a checkpoint and its model card to the Hugging Face hub"),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,21 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
-def one_line(error: BaseException) -> str:
-    """What a mistake says, on one line."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        text = f"{error.filename}: {error.strerror.lower()}"
-    return " ".join(text.split())
-
-
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt("SIGTERM")
 
 
 def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        show.result(overview())
+        show.result(manual.overview())
         return 0
     if words[0] == "--version":
         show.result(f"twotower {__version__}")
@@ -131,8 +102,8 @@ def load(name: str, words: Sequence[str], run: knobs.Stored | None = None) -> tu
     if bad := [word for word in _before_dashes(words) if word.startswith("-")]:
         way = f"a {command.bare} that begins with - stands after --" if command.bare else "with no dashes"
         raise ValueError(f"{bad[0]}: no such option; knobs are written name=value, {way} ({name} --help)")
-    if len(bare) > (1 if command.bare else 0):
-        want = f"one {command.bare}, in quotes" if command.bare else "knobs alone, as name=value"
+    if len(bare) > len(command.bare.split()):
+        want = command.wanted or "knobs alone, as name=value"
         raise ValueError(f"{name}: got {' '.join(bare)[:60]!r}, want {want}")
     kept = run or knobs.Stored({}, {})
     typed = {key: settings.pop(key) for key in list(settings) if key in _groups(command)}
@@ -242,56 +213,11 @@ def _types(node: DictConfig, command: Command) -> tuple[dict[str, Any], dict[str
     return types, elsewhere
 
 
-def overview() -> str:
-    """`twotower --help`."""
-    rows = [(f"{name} {command.bare}".strip(), command.line) for name, command in COMMANDS.items()]
-    lines = [
-        "twotower: train, sweep, compare and question two-tower text-retrieval models\n",
-        "usage: twotower <command> [argument] [knob=value ...]\n",
-        *_columns(rows),
-        "\ntwotower <command> --help lists its knobs, with units and defaults.",
-    ]
-    return "\n".join(lines)
-
-
 def help_of(name: str) -> str:
     """`twotower <name> --help`: every knob, its default, its unit; groups with each of their choices."""
-    command = COMMANDS[name]
     node = _compose(name, {})
-    chosen = {group: _choice(group, node) for group in _groups(command)}
-    usage = f"usage: twotower {name} {f'[{command.bare}] ' if command.bare else ''}[knob=value ...]"
-    rows = list(knobs.lines_of(command.config, _defaults(command.config) | chosen))
-    parts = [f"twotower {name}: {command.line}", "", usage, "", *_columns(rows)]
-    for group, default in chosen.items():
-        if group == "doc_tower":
-            parts += ["", "doc_tower=mlp|gru: the same knobs as query_tower, for documents."]
-            continue
-        for choice in [default, *(other for other in GROUPS[group] if other not in (default, "stored"))]:
-            kind = GROUPS[group][choice]
-            mark = " (default)" if choice == default else ""
-            parts += ["", f"{group}={choice}{mark}: {str(kind.__doc__).splitlines()[0]}"]
-            parts += _columns(list(knobs.lines_of(kind, _defaults(kind), f"{group}.")))
-    if "query_tower" in chosen:
-        parts += [
-            "",
-            "hidden_dim=64 sets query_tower.hidden_dim and doc_tower.hidden_dim; so with every group.",
-        ]
-    return "\n".join(parts)
+    return manual.page(name, {group: _choice(group, node) for group in _groups(COMMANDS[name])})
 
 
 def _choice(group: str, node: DictConfig) -> str:
     return next(choice for choice, kind in GROUPS[group].items() if kind is _kind(node[group]))
-
-
-def _defaults(kind: type) -> dict[str, Any]:
-    """Default values by name; None where there is none."""
-    values: dict[str, Any] = {}
-    for field in fields(kind):
-        made = field.default_factory() if field.default_factory is not MISSING else field.default
-        values[field.name] = None if knobs.is_required(field) else made
-    return values
-
-
-def _columns(rows: Sequence[tuple[str, str]]) -> list[str]:
-    width = min(38, max((len(left) for left, _ in rows), default=0))
-    return [f"  {left:<{width}}  {right}" for left, right in rows]

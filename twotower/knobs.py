@@ -201,6 +201,21 @@ class Stored:
     values: Mapping[str, Any]
 
 
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested knobs by dotted name.
+
+    >>> flat({"loss": {"kind": "triplet", "margin": 0.2}, "dim": 8})
+    {'loss.kind': 'triplet', 'loss.margin': 0.2, 'dim': 8}
+    """
+    made: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            made |= flat(value, f"{prefix}{key}.")
+        else:
+            made[f"{prefix}{key}"] = value
+    return made
+
+
 def stored(kind: type, values: Mapping[str, Any]) -> Stored:
     """Choices and values back from `plain`; raises ValueError for what this version does not know."""
     choices = {name: restore(name, values[name]) for name in GROUPS if isinstance(values.get(name), Mapping)}

@@ -63,6 +63,14 @@ def error(text: str) -> None:
     _console(sys.stderr).print(Text.assemble(("twotower:", "bold red"), f" {printable(text)}"))
 
 
+def one_line(error: BaseException) -> str:
+    """What a mistake says, on one line."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{error.filename}: {error.strerror.lower()}"
+    return " ".join(text.split())
+
+
 def ask(prompt: str) -> None:
     """A prompt, on stderr; what is typed stands behind it."""
     sys.stderr.write(prompt)
@@ -111,7 +119,7 @@ def _table(console: Console, lines: list[list[str]], dim: Sequence[bool]) -> tup
     shown.add_column(Text(first), overflow="fold", min_width=min(12, max(len(line[0]) for line in lines)))
     for place, name in enumerate(others, start=1):
         whole = max(cell_len(line[place]) for line in lines)  # several words in a cell are not cut either
-        shown.add_column(Text(name), justify="right", no_wrap=True, min_width=whole)
+        shown.add_column(Text(name), justify="right", no_wrap=True, width=whole)  # spares rich measuring it
     for number, row in enumerate(lines[1:]):
         shown.add_row(*map(Text, row), style="dim" if dim and dim[number] else None)
     return shown, console.measure(shown, options=console.options.update(width=_BOUNDLESS))
@@ -127,7 +135,7 @@ def hits(rows: Sequence[Mapping[str, Any]], footer: str) -> None:
         if row["title"]:
             head.append(f"  {printable(row['title'])}")
         console.print(head)
-        console.print(Text("    " + printable(_cut(row["text"]))), style="default")
+        console.print(Text("    " + printable(cut(row["text"]))), style="default")
     talk(footer)
 
 
@@ -136,7 +144,7 @@ def _shade(score: float) -> str:
     return "bold green" if score >= 0.6 else "green" if score >= 0.4 else "yellow" if score >= 0.2 else "red"
 
 
-def _cut(text: str, limit: int = 300) -> str:
+def cut(text: str, limit: int = 300) -> str:
     """At most `limit` characters, cut between words."""
     text = " ".join(text.split())
     return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0] + " ..."

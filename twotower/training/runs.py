@@ -18,7 +18,6 @@ from twotower import knobs
 from twotower.config import Scheduler, Train
 from twotower.model import sidecar
 from twotower.model.sidecar import Run
-from twotower.training.tracking import flat
 
 try:
     import fcntl
@@ -160,7 +159,7 @@ def agree(known: Known, cfg: Train) -> Changes:
 
     Raises ValueError naming every knob that makes it another run.
     """
-    changed = _changed(flat(known.knobs), flat(knobs.plain(cfg)))
+    changed = _changed(knobs.flat(known.knobs), knobs.flat(knobs.plain(cfg)))
     more = cfg.epochs > int(known.knobs.get("epochs", cfg.epochs))
     epochs = changed.pop("epochs") if more else ""
     refused = [line for name, line in changed.items() if name not in (*WITHOUT_EFFECT, *LAST_BITS)]

@@ -12,7 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from twotower import show
+from twotower import knobs, show
 from twotower.config import Tracking, Train
 from twotower.training.history import Row
 
@@ -117,7 +117,7 @@ def start(
                 name=name,
                 dir=str(scratch),
                 mode=attempt,
-                config=flat(plain),
+                config=knobs.flat(plain),
                 settings=settings,
                 id=known,
                 resume="allow" if known else None,
@@ -157,18 +157,3 @@ def _failures() -> tuple[type[BaseException], ...]:
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested knobs by dotted name.
-
-    >>> flat({"loss": {"kind": "triplet", "margin": 0.2}, "dim": 8})
-    {'loss.kind': 'triplet', 'loss.margin': 0.2, 'dim': 8}
-    """
-    made: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            made |= flat(value, f"{prefix}{key}.")
-        else:
-            made[f"{prefix}{key}"] = value
-    return made
