@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_measures import AP, RR, P, R, Success, nDCG
 
+from twotower.data.collection import Judgements
 from twotower.evaluation import metrics
 from twotower.evaluation.metrics import Ranking, canonical, evaluate, shown
+from twotower.evaluation.ranking import rank_scores
 
 KS = (1, 3, 5, 10, 20)
 
@@ -74,6 +76,72 @@ def test_a_tie_by_hand() -> None:
 def test_only_a_relevant_document_in_the_tail_counts_too() -> None:
     found = values(ranking([0.5], [0], [1], tail=[1, 0, 0]), ks=[1])
     assert found["mrr_1"] == found["recall_1"] == pytest.approx(1 / 4)
+
+
+ORDERS = np.array(list(itertools.permutations(range(7))))
+
+
+def averaged(scores: np.ndarray, grades: np.ndarray, k: int) -> dict[str, float]:
+    """Means over every order of seven documents in which no document stands above one that scores higher."""
+    falling = (np.diff(scores[ORDERS], axis=1) <= 0).all(axis=1)
+    order = grades[ORDERS[falling]]
+    relevant, place = order > 0, np.arange(1, 8)
+    top, found = relevant[:, :k], relevant[:, :k].any(axis=1)
+    gains = (order / np.log2(place + 1))[:, :k].sum(axis=1)
+    hits = top * top.cumsum(axis=1) / place[:k]
+    total = (grades > 0).sum()
+    return {
+        f"mrr_{k}": np.where(found, 1 / (top.argmax(axis=1) + 1), 0).mean(),
+        f"recall_{k}": top.sum(axis=1).mean() / total,
+        f"ndcg_{k}": gains.mean() / (-np.sort(-grades) / np.log2(place + 1))[:k].sum(),
+        f"map_{k}": hits.sum(axis=1).mean() / total,
+        f"precision_{k}": top.mean(axis=1).mean(),
+        f"success_{k}": found.mean(),
+    }
+
+
+SCORERS = {
+    "constant": lambda rng: np.full(7, 0.3),
+    "two-valued": lambda rng: rng.permutation([0.7, *rng.choice([0.3, 0.7], 5), 0.3]),
+    "random": lambda rng: rng.integers(0, 4, 7) / 4,
+    "random without ties": lambda rng: rng.permutation(7) / 7,
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_a_hundred_problems_equal_the_mean_over_all_tie_orders(scorer: str) -> None:
+    # seven documents, ranked to a depth of five: ties go on below it
+    rng, ks = np.random.default_rng(0), (1, 2, 3, 5)
+    problems = [(SCORERS[scorer](rng), rng.permutation([*rng.integers(0, 4, 6), 1])) for _ in range(100)]
+    queries, docs = np.divmod(np.arange(700), 7)
+    judged = Judgements(queries, docs, np.concatenate([grades for _, grades in problems]).astype(np.int32))
+    ranked = rank_scores((scores for scores, _ in problems), judged, depth=5)
+    ours = evaluate(ranked, ks, min_grade=1)
+    for number, (scores, grades) in enumerate(problems):
+        for name, mean in itertools.chain(*(averaged(scores, grades, k).items() for k in ks)):
+            assert ours[name][number] == pytest.approx(mean, abs=1e-9), (number, name)
+    if scorer == "random without ties":
+        assert_agrees_with_ir_measures(ours, problems, ks)
+
+
+def assert_agrees_with_ir_measures(
+    ours: dict[str, np.ndarray], problems: list[tuple[np.ndarray, np.ndarray]], ks: Sequence[int]
+) -> None:
+    kinds = {"mrr": RR, "recall": R, "ndcg": nDCG, "map": AP, "precision": P, "success": Success}
+    names = {measure @ k: f"{name}_{k}" for name, measure in kinds.items() for k in ks}
+    qrels = {
+        str(q): {str(d): int(grade) for d, grade in enumerate(grades)}
+        for q, (_, grades) in enumerate(problems)
+    }
+    run = {
+        str(q): {str(d): float(score) for d, score in enumerate(scores)}
+        for q, (scores, _) in enumerate(problems)
+    }
+    compared = list(ir_measures.iter_calc(list(names), qrels, run))
+    assert len(compared) == len(problems) * len(names)
+    for each in compared:
+        assert ours[names[each.measure]][int(each.query_id)] == pytest.approx(each.value, abs=1e-9), each
 
 
 @settings(deadline=None)
@@ -203,6 +271,16 @@ def test_two_hundred_random_runs_agree_with_ir_measures() -> None:
             assert value[kept] == pytest.approx(expected[name][kept], abs=1e-9), (number, name)
             compared += sum(kept)
     assert compared > 200 * 30 * 5
+
+
+def test_more_queries_than_a_block_are_scored_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    ranked = ranking_of(*random_run(rng), 26)
+    whole = evaluate(ranked, KS, min_grade=1)
+    monkeypatch.setattr(metrics, "QUERIES", 3)
+    assert {name: value.tolist() for name, value in evaluate(ranked, KS, min_grade=1).items()} == {
+        name: value.tolist() for name, value in whole.items()
+    }
 
 
 def test_a_query_without_hits_scores_zero() -> None:

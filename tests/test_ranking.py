@@ -1,4 +1,5 @@
 import tracemalloc
+from math import comb, log2
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,36 @@ def test_a_constant_scorer_is_chance() -> None:
     assert_same(ours, ranking.rank_constant(300, judged, depth=10))
 
 
+@pytest.mark.parametrize("chunk", [64, 4096])
+@pytest.mark.parametrize(("copies", "relevant"), [(100, 1), (300, 3), (900, 20)])
+def test_a_document_with_hundreds_of_copies_counts_at_its_chance(
+    copies: int, relevant: int, chunk: int
+) -> None:
+    # one document above, then `copies` equal ones of which `relevant` are, then others; depth 10
+    rng, n, r = np.random.default_rng(copies), copies, relevant
+    docs = np.concatenate([line(0.9)[1], np.full((n, 1), 0.5, np.float32), rng.uniform(-1, 0.4, (500, 1))])
+    order = rng.permutation(len(docs))
+    row = np.argsort(order)
+    judged = judgements((0, int(row[0]), 0), *((0, int(row[1 + at]), 1) for at in range(r)))
+    ranked = ranking.rank(line(0.0)[0], docs[order].astype(np.float32), judged, depth=10, chunk=chunk)
+    found = {name: value[0] for name, value in metrics.evaluate(ranked, [10], min_grade=1).items()}
+    assert ranked.tail_size.tolist() == [n - 9]
+    # place j of the tie is position j + 1; all comb(n, r) ways to put the relevant ones are as likely
+    places = range(1, 10)
+    first = {j: comb(n - j, r - 1) / comb(n, r) for j in places}
+    before = {j: 1 + (j - 1) * (r - 1) / max(n - 1, 1) for j in places}
+    ideal = sum(1 / log2(position + 1) for position in range(1, min(r, 10) + 1))
+    wanted = {
+        "mrr_10": sum(first[j] / (j + 1) for j in places),
+        "success_10": 1 - comb(n - 9, r) / comb(n, r),
+        "recall_10": 9 / n,
+        "precision_10": 9 * r / n / 10,
+        "map_10": sum(before[j] / (j + 1) for j in places) / n,
+        "ndcg_10": sum(r / n / log2(j + 2) for j in places) / ideal,
+    }
+    assert {name: found[name] for name in wanted} == pytest.approx(wanted, abs=1e-9)
+
+
 @pytest.mark.parametrize("collapsed", [False, True])
 def test_memory_does_not_grow_with_the_corpus(
     collapsed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -169,6 +200,32 @@ def test_given_scores_are_ranked_query_by_query() -> None:
     assert ranked.grades[0].tolist() == [2, 0]
     assert ranked.tail_size.tolist() == [0, 1]
     assert metrics.evaluate(ranked, [2], min_grade=1)["recall_2"].tolist() == pytest.approx([1 / 2, 2 / 3])
+
+
+def test_given_scores_and_vectors_name_the_same_rows() -> None:
+    rng = np.random.default_rng(4)
+    queries, docs, judged = unit(rng, 10, 16), unit(rng, 500, 16), drawn(rng, 10, 500)
+    docs[40:60] = docs[7]  # equal scores stand by ascending row on both paths
+    ours = ranking.rank(queries, docs, judged, depth=50, chunk=100)
+    theirs = by_sorting(queries, docs, judged, 50)
+    assert ours.rows is not None
+    assert theirs.rows is not None
+    assert ours.rows.tolist() == theirs.rows.tolist()
+    assert ours.scores.tobytes() == theirs.scores.tobytes()
+    assert ours.grades.tolist() == theirs.grades.tolist()
+    assert ranking.rank_constant(500, judged, depth=50).rows is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_long_vectors_are_ranked_as_their_exact_scores_say(seed: int) -> None:
+    # scores of some thousands, which float32 products misplace by far more than those of unit vectors
+    rng = np.random.default_rng(seed)
+    docs = (60 * unit(rng, 1, 48) + 1e-5 * rng.normal(size=(3000, 48))).astype(np.float32)
+    queries, judged = 60 * unit(rng, 5, 48), drawn(rng, 5, 3000)
+    ours = ranking.rank(queries, docs, judged, depth=20, chunk=500)
+    theirs = by_sorting(queries, docs, judged, 20)
+    assert ours.scores == pytest.approx(theirs.scores, rel=1e-7)
+    assert ours.tail_size.tolist() == theirs.tail_size.tolist()
 
 
 def test_query_rows_are_the_distinct_ones_in_ascending_order() -> None:

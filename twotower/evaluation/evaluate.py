@@ -1,7 +1,7 @@
 """From vectors and judgements to metrics: rank, score each query, average over those that can be scored."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,11 @@ class Result:
     """Queries with any judgement: those that were ranked."""
     judged: int
     """Queries averaged over."""
+    ranking: Ranking | None = None
+    """Of every ranked query: its rows are the distinct query rows of the judgements, ascending. None where
+    the result was read back."""
+    geometry: Mapping[str, float] = field(default_factory=dict)
+    """How the vectors lie (`twotower.evaluation.geometry`), where the run measured it."""
 
 
 def evaluate(
@@ -94,4 +99,5 @@ def summarise(ranked: Ranking, judgements: Judgements, *, ks: Sequence[int], min
         query_rows=ranking.query_rows(judgements)[counts],
         queries=len(counts),
         judged=int(counts.sum()),
+        ranking=ranked,
     )

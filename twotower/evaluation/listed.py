@@ -45,6 +45,7 @@ def rank_lists(scores: NDArray[np.floating], lists: Lists, judgements: Judgement
         judged=ranking.packed(
             np.searchsorted(lists.queries, judgements.queries), judgements.grades, len(sizes)
         ),
+        rows=_table(shape, where, lists.docs[order][kept], -1),
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from twotower.data.collection import Judgements
 from twotower.evaluation.metrics import EPSILON, Floats, Ints, Ranking
 from twotower.search import exact
-from twotower.search.exact import Hits, Vectors
+from twotower.search.exact import Hits, Scores, Vectors
 
 BIN = EPSILON / 2
 """Width of the bins in which scores below the cut-off are chained: whatever shares a bin is tied."""
@@ -77,21 +77,35 @@ def rank(
         raise ValueError(
             f"query_vectors: got {len(query_vectors)} rows, want {len(judged.rows)}, one a judged query"
         )
-    hits, unsettled = exact.candidates(query_vectors, doc_vectors, depth + 1, chunk=chunk)
-    scores = hits.scores.astype(np.float64)
+    hits, bound = exact.candidates(query_vectors, doc_vectors, depth, chunk=chunk)
     depth = min(depth, len(doc_vectors))
-    kept = Hits(hits.scores[:, :depth], hits.rows[:, :depth])
-    grades = _grades(kept.rows, judged, len(doc_vectors))
-    tail_size = np.zeros(len(scores), dtype=np.int64)
-    tail_grades = np.zeros_like(judged.grades)
-    if scores.shape[1] > depth:
-        (tied,) = np.nonzero(unsettled | (scores[:, depth - 1] - scores[:, depth] < EPSILON))
-        low, reached = _chain(query_vectors, doc_vectors, scores[:, depth - 1], tied)
-        tail_size[tied] = reached - depth
-        tail_grades = _tail_grades((query_vectors, doc_vectors), kept, judged, tied, low)
+    tail, ended = _tail(hits.scores, bound, depth)
+    kept = Hits(hits.scores[:, :depth], hits.rows[:, :depth].copy())
+    (tied,) = np.nonzero(~ended)
+    low = np.take_along_axis(hits.scores, (depth - 1 + tail)[:, None], axis=1)[:, 0].astype(np.float64)
+    low[tied], reached = _chain(query_vectors, doc_vectors, kept.scores[:, -1].astype(np.float64), tied)
+    tail[tied] = reached - depth
+    low[tail == 0] = np.inf
     return Ranking(
-        scores[:, :depth], grades, tail_size, judged.padded(tail_grades), judged.padded(judged.grades)
+        scores=kept.scores.astype(np.float64),
+        grades=_grades(kept.rows, judged, len(doc_vectors)),
+        tail_size=tail,
+        tail_grades=judged.padded(_tail_grades((query_vectors, doc_vectors), kept, judged, low)),
+        judged=judged.padded(judged.grades),
+        rows=kept.rows,
     )
+
+
+def _tail(scores: Scores, bound: Floats, depth: int) -> tuple[Ints, NDArray[np.bool_]]:
+    """How many of the scores (Q, more than depth) below the depth are tied with it, and whether that is all.
+
+    `bound` is as `exact.candidates` gives it.
+    """
+    below = scores[:, depth - 1 :].astype(np.float64)
+    steps = np.diff(below, axis=1, append=-np.inf) <= -EPSILON
+    tail = np.argmax(steps, axis=1)
+    last = np.take_along_axis(below, tail[:, None], axis=1)[:, 0]
+    return tail, last - bound >= EPSILON
 
 
 def rank_scores(score_rows: Iterable[NDArray[np.floating]], judgements: Judgements, *, depth: int) -> Ranking:
@@ -104,18 +118,19 @@ def rank_scores(score_rows: Iterable[NDArray[np.floating]], judgements: Judgemen
     ranked = [_rank_one(scores.astype(np.float64), docs, grades, depth) for (docs, grades), scores in pairs]
     if len(ranked) != len(judged.rows):
         raise ValueError(f"score_rows: got {len(ranked)} rows, want {len(judged.rows)}, one a judged query")
-    scores, grades, tail_sizes, tail_grades = zip(*ranked, strict=True)
+    scores, rows, grades, tail_sizes, tail_grades = zip(*ranked, strict=True)
     return Ranking(
         scores=np.stack(scores),
         grades=np.stack(grades),
         tail_size=np.array(tail_sizes, dtype=np.int64),
         tail_grades=judged.padded(np.concatenate(tail_grades)),
         judged=judged.padded(judged.grades),
+        rows=np.stack(rows),
     )
 
 
 def rank_constant(documents: int, judgements: Judgements, *, depth: int) -> Ranking:
-    """One score for each of `documents` documents: their order is chance."""
+    """One score for each of `documents` documents: their order is chance, so the ranking names no rows."""
     judged = _judged(judgements, documents)
     depth, queries = min(depth, documents), len(judged.rows)
     grades = np.zeros((queries, depth), dtype=np.int64)
@@ -149,12 +164,11 @@ def _grades(rows: Ints, judged: _Judged, documents: int) -> Ints:
     return np.where(known[where] == wanted, judged.grades[where], 0)
 
 
-def _tail_grades(
-    vectors: tuple[Vectors, Vectors], kept: Hits, judged: _Judged, tied: Ints, low: Floats
-) -> Ints:
-    """Each judgement's grade if its document lies below the depth and in the tie there, else 0, (pairs,)."""
-    bottom = np.full(len(kept.rows), np.inf)
-    bottom[tied] = low
+def _tail_grades(vectors: tuple[Vectors, Vectors], kept: Hits, judged: _Judged, bottom: Floats) -> Ints:
+    """Each judgement's grade if its document lies below the depth and in the tie there, else 0, (pairs,).
+
+    `bottom` (Q,) is the lowest score of that tie, inf where it ends at the depth.
+    """
     (pairs,) = np.nonzero(np.isfinite(bottom[judged.query]) & (judged.grades > 0))
     query, docs = judged.query[pairs], judged.docs[pairs]
     scores = exact.score_pairs(vectors[0][query], vectors[1][docs])
@@ -219,24 +233,34 @@ class _Bins:
         return low, self.above + counted, beyond.any(axis=1) | (low - floor >= EPSILON + BIN)
 
 
-def _rank_one(scores: Floats, docs: Ints, grades: Ints, depth: int) -> tuple[Floats, Ints, int, Ints]:
-    """Scores and grades to the depth, the tail's size, and the grade of each judged document inside it."""
+def _rank_one(scores: Floats, docs: Ints, grades: Ints, depth: int) -> tuple[Floats, Ints, Ints, int, Ints]:
+    """Scores, rows and grades to the depth, the tail's size, the grade of each judged document inside it."""
     if docs.max() >= len(scores):
         raise ValueError(f"scores: got {len(scores)} documents, want {docs.max() + 1} or more, as judged")
     if not np.isfinite(scores).all():
         raise ValueError(
             f"scores: document row {int(np.argmin(np.isfinite(scores)))} has none that is finite"
         )
-    ordered = -np.sort(-scores)
-    depth = min(depth, len(ordered))
-    below = ordered[depth - 1 :]
-    breaks = np.flatnonzero(below[:-1] - below[1:] >= EPSILON)
-    tail = int(breaks[0]) if len(breaks) else len(below) - 1
-    # equal scores are one tie, so any of their places will do: judged documents take the first ones, in turn
-    falling = np.argsort(-scores[docs], kind="stable")
-    first = np.searchsorted(-ordered, -scores[docs[falling]])
-    places = np.empty(len(docs), dtype=np.int64)
-    places[falling] = first + np.arange(len(docs)) - np.searchsorted(first, first)
+    depth = min(depth, len(scores))
+    cutoff = np.partition(scores, -depth)[-depth]
+    (above,), (level,) = np.nonzero(scores > cutoff), np.nonzero(scores == cutoff)
+    above = above[np.argsort(-scores[above], kind="stable")]
+    rows = np.concatenate([above, level[: depth - len(above)]])
+    low = _lowest(scores, cutoff)
+    order = np.argsort(rows)
+    where = order[np.minimum(np.searchsorted(rows, docs, sorter=order), depth - 1)]
+    retrieved = rows[where] == docs
     table = np.zeros(depth, dtype=np.int64)
-    table[places[places < depth]] = grades[places < depth]
-    return ordered[:depth], table, tail, np.where((places >= depth) & (places < depth + tail), grades, 0)
+    table[where[retrieved]] = grades[retrieved]
+    tail = int((scores >= low).sum()) - depth
+    return scores[rows], rows, table, tail, np.where(~retrieved & (scores[docs] >= low), grades, 0)
+
+
+def _lowest(scores: Floats, cutoff: float) -> float:
+    """The lowest score of the tie at the cut-off; all of them are sorted only where it goes on below that."""
+    below = scores[scores < cutoff]
+    if not len(below) or cutoff - below.max() >= EPSILON:
+        return cutoff
+    falling = np.append(cutoff, -np.sort(-below))
+    ends = np.append(falling[:-1] - falling[1:] >= EPSILON, True)
+    return float(falling[np.argmax(ends)])

@@ -26,7 +26,8 @@ Keys = NDArray[np.int64]
 SPARE = 16
 """Documents proposed beyond the depth, so that the true order decides at the cut-off."""
 SLACK = 4e-6
-"""More than the two rounding errors by which float32 products of unit vectors can misplace two documents."""
+"""More than the two rounding errors by which float32 products of unit vectors can misplace two documents;
+grows with the lengths of longer ones."""
 QUERIES = 256
 """Queries whose cut-off is settled at a time."""
 CELLS = 1 << 21
@@ -52,28 +53,35 @@ def top(queries: Vectors, docs: Vectors, depth: int, *, chunk: int) -> Hits:
     `queries` (Q, D) and `docs` (N, D), which may be a memory map, hold unit vectors; `chunk` documents are
     searched at a time. ValueError for empty, unequally wide or not finite vectors.
     """
-    hits, unsettled = candidates(queries, docs, depth, chunk=chunk)
-    (where,) = np.nonzero(unsettled)
+    found, bound = candidates(queries, docs, depth, chunk=chunk)
+    depth = min(depth, len(docs))
+    hits = Hits(found.scores[:, :depth].copy(), found.rows[:, :depth].copy())
+    (where,) = np.nonzero(hits.scores[:, -1] <= bound)
     for start in range(0, len(where), QUERIES):
         some = where[start : start + QUERIES]
-        settled = _settle(queries[some], docs, hits.rows.shape[1])
+        settled = _settle(queries[some], docs, depth)
         hits.scores[some], hits.rows[some] = settled.scores, settled.rows
     return hits
 
 
-def candidates(queries: Vectors, docs: Vectors, depth: int, *, chunk: int) -> tuple[Hits, NDArray[np.bool_]]:
-    """As `top`, but the cut-off may be open: (Q,) flags say where a document left out may tie with the last.
+def candidates(
+    queries: Vectors, docs: Vectors, depth: int, *, chunk: int
+) -> tuple[Hits, NDArray[np.float64]]:
+    """A few more documents than `depth`, best first, and for each query (Q,) what no other one scores above.
 
-    For evaluation, which needs the size of such a tie and not its members.
+    For evaluation, which needs the size of a tie at the cut-off and not its members. The bound is -inf where
+    all documents are among the hits.
     """
     _check(queries, docs, depth, chunk)
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     wide = min(depth + SPARE, len(docs))
-    depth = min(depth, len(docs))
-    rough, rows = _propose(queries, docs, wide, chunk)
-    hits = _decode(np.sort(_encode(_score(queries, docs, rows), rows), axis=1)[:, ::-1][:, :depth])
-    unsettled = hits.scores[:, -1] <= rough.min(axis=1) + SLACK
-    return hits, unsettled & (wide < len(docs))
+    rough, rows, longest = _propose(queries, docs, wide, chunk)
+    if wide == len(docs):
+        bound = np.full(len(queries), -np.inf)
+    else:
+        slack = SLACK * np.maximum(_lengths(queries) * longest, 1.0)
+        bound = rough.min(axis=1).astype(np.float64) + slack
+    return _decode(np.sort(_encode(_score(queries, docs, rows), rows), axis=1)[:, ::-1]), bound
 
 
 def score_blocks(queries: Vectors, docs: Vectors) -> Iterator[tuple[int, Scores]]:
@@ -115,19 +123,28 @@ def _check_finite(vectors: Vectors, what: str, start: int) -> None:
         raise ValueError(f"{what}: the vector in row {row} is not finite, want finite numbers")
 
 
-def _propose(queries: Scores, docs: Vectors, depth: int, chunk: int) -> tuple[Scores, Rows]:
-    """The `depth` best (Q, depth) by float32 products, in no order."""
+def _lengths(vectors: Scores) -> NDArray[np.float64]:
+    """Euclidean, (n,); inf for a vector that is not finite, and for one whose square float32 cannot hold."""
+    squares: Scores = np.einsum("nd,nd->n", vectors, vectors)
+    return np.sqrt(np.where(np.isnan(squares), np.inf, squares).astype(np.float64))
+
+
+def _propose(queries: Scores, docs: Vectors, depth: int, chunk: int) -> tuple[Scores, Rows, float]:
+    """The `depth` best (Q, depth) by float32 products, in no order, and the longest document's length."""
     faiss = _faiss() if len(queries) > ALONE else None
     scores, rows = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+    longest = 0.0
     for start in range(0, len(docs), chunk):
         block = np.ascontiguousarray(docs[start : start + chunk], dtype=np.float32)
-        _check_finite(block, "docs", start)
+        longest = max(longest, float(_lengths(block).max()))
+        if not np.isfinite(longest):  # rarely: a look at each number takes as long as the lengths do
+            _check_finite(block, "docs", start)
         count = min(depth, len(block))
         some = _faiss_best(faiss, queries, block, count) if faiss else _numpy_best(queries, block, count)
         scores = np.concatenate([scores, some[0]], axis=1)
         rows = np.concatenate([rows, some[1] + start], axis=1)
         scores, rows = _largest(scores, rows, depth)
-    return scores, rows
+    return scores, rows, longest
 
 
 def _faiss_best(faiss: ModuleType, queries: Scores, docs: Scores, depth: int) -> tuple[Scores, Rows]:
@@ -161,8 +178,8 @@ def _largest(scores: Scores, rows: Rows, depth: int) -> tuple[Scores, Rows]:
 def _score(queries: Scores, docs: Vectors, rows: Rows) -> Scores:
     """Exact scores (Q, K) of the documents at `rows`; a query at a time, for the gathered rows are large."""
     scores = np.empty(rows.shape, dtype=np.float32)
-    for i, query in enumerate(queries.astype(np.float64)):
-        scores[i] = docs[rows[i]].astype(np.float64) @ query
+    for i, query in enumerate(queries):
+        scores[i] = docs[rows[i]].astype(np.float64) @ query.astype(np.float64)
     return scores
 
 
