@@ -124,3 +124,21 @@ def test_a_row_of_the_log_is_json(folder: Path, tmp_path: Path) -> None:
     (log,) = (tmp_path / "checkpoints" / "runs").glob("*/metrics.jsonl")
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     assert sum(row.get("seconds", 0) for row in rows) < time.time() - began
+
+
+def test_each_evaluation_says_how_the_vectors_lie(folder: Path, tmp_path: Path) -> None:
+    stats = sidecar.read(kept(folder, tmp_path)["best"])["training_stats"]
+    for row in stats["evaluation_stats"]:
+        geometry = {name for name in row if name.startswith("geometry_")}
+        assert {"geometry_mean_cosine", "geometry_effective_rank", "geometry_hub_skew"} <= geometry
+    assert not any(name.startswith("geometry_") for name in stats["best_metrics"])
+
+
+def test_a_collapsed_space_is_said_once_and_not_of_untrained_towers(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(keeper.geometry, "warning", lambda found: f"rank {found['effective_rank'] > 0}")
+    kept(folder, tmp_path)
+    assert [line for line in capsys.readouterr().err.splitlines() if "rank True" in line] == [
+        "epoch 1: rank True"
+    ]

@@ -3,21 +3,58 @@
 import importlib
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.data.collection import Judgements
+from twotower.data.collection import Collection, Judgements
+from twotower.data.tokens import CollectionTokens
 from twotower.evaluation import evaluate, listed, ranking
 from twotower.evaluation.candidates import Lists
 from twotower.evaluation.evaluate import Result
+from twotower.evaluation.protocol import Protocol
+from twotower.search.exact import Vectors
 from twotower.text.ragged import Ragged, offsets_of
 from twotower.text.tokenize import Tokens
 
 K1, B = 0.9, 0.4
 """Anserini's parameters for passages."""
+CHUNK = 65_536
+"""Documents searched at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What the models of a table were asked; whatever stands beside them is asked the same."""
+
+    collection: Collection
+    protocol: Protocol
+    """How the models read the texts is left aside, but for the tokenizer."""
+    tokens: CollectionTokens
+    """Of the whole collection, by the protocol's tokenizer."""
+    judgements: Judgements
+    """Of the protocol's split."""
+    lists: Lists | None
+    """Each query's own, if the protocol says so; None ranks the corpus."""
+    ks: Sequence[int]
+
+    @property
+    def query_rows(self) -> NDArray[np.int64]:
+        """Rows of the queries that are ranked, ascending, (Q,)."""
+        return ranking.query_rows(self.judgements)
+
+    def score(self, queries: Vectors, docs: Vectors) -> Result:
+        """Rank and score by unit vectors: (Q, D) as `query_rows`, and (N, D) of the corpus.
+
+        With lists, `docs` are (M, D) of their members alone. Raises ValueError for vectors that do not fit.
+        """
+        judged, grade = self.judgements, self.protocol.min_grade
+        if self.lists is not None:
+            return evaluate.evaluate_lists(queries, docs, judged, self.lists, ks=self.ks, min_grade=grade)
+        return evaluate.evaluate(queries, docs, judged, ks=self.ks, min_grade=grade, chunk=CHUNK)
 
 
 def chance(documents: int | Lists, judgements: Judgements, *, ks: Sequence[int], min_grade: int) -> Result:

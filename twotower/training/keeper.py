@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from twotower import show
-from twotower.evaluation import candidates, floor_cache
+from twotower import knobs, show
+from twotower.evaluation import candidates, floor_cache, geometry
 from twotower.evaluation.evaluate import Result
+from twotower.evaluation.floors import Asked
 from twotower.evaluation.metrics import shown
 from twotower.model import checkpoint, sidecar
-from twotower.training import loop
+from twotower.training import loop, untrained
 from twotower.training.history import Row, best
 from twotower.training.record import Kept, per_query, record
 from twotower.training.session import Best, Session
@@ -52,6 +53,7 @@ class Keeper:
     def __init__(self, session: Session, tracker: Tracker) -> None:
         self.session, self.tracker = session, tracker
         self.cfg, self.work, self.run = session.cfg, session.work, session.run
+        self._warned = False
         session.wandb_id = tracker.wandb_id
 
     def take(self, row: Row, result: Result | None) -> None:
@@ -63,6 +65,9 @@ class Keeper:
         show.talk(line_of(row, self.cfg.select))
         if result is None:
             return
+        self._warn(row, result)
+        if row["epoch"] == 0 and self.cfg.floors and not self.cfg.eval_max_queries:
+            untrained.keep(knobs.plain(self.cfg), self._asked, result, Path(self.cfg.cache_dir))
         place = len(self.session.progress.history) - 1
         if best(self.session.progress.history, self.cfg.select) == place:
             self.session.best = Best(self._weights(), result)
@@ -95,6 +100,13 @@ class Keeper:
         self.tracker.finish({**session.best.result.metrics, "best_epoch": epoch}, exit_code=0 if whole else 1)
         self._say(epoch)
 
+    def _warn(self, row: Row, result: Result) -> None:
+        """Say once a run that the space has collapsed; untrained towers often are a cone, and leave it."""
+        said = geometry.warning(result.geometry) if row["epoch"] else ""
+        if said and not self._warned:
+            show.talk(f"epoch {row['epoch']}: {said}")
+            self._warned = True
+
     @contextmanager
     def _at_best(self) -> Iterator[None]:
         """The model with the best weights; afterwards, and if interrupted, with its own again."""
@@ -109,11 +121,15 @@ class Keeper:
     def _weights(self) -> dict[str, torch.Tensor]:
         return {name: value.clone() for name, value in self.work.retriever.two_tower.state_dict().items()}
 
+    @property
+    def _asked(self) -> Asked:
+        """What the floors are asked: what the model is."""
+        work = self.work
+        return Asked(work.collection, work.protocol, work.tokens, work.judgements, work.lists, self.cfg.k)
+
     def _floors(self) -> dict[str, dict[str, float]]:
-        work, cfg = self.work, self.cfg
-        return floor_cache.chance_and_bm25(
-            work.protocol, work.tokens, work.judgements, work.lists, ks=cfg.k, cache_dir=Path(cfg.cache_dir)
-        )
+        cfg = self.cfg
+        return floor_cache.floors_of(self._asked, Path(cfg.cache_dir), vectors=cfg.vectors).means
 
     def _write(self, kept: Kept, floors: Mapping[str, Any]) -> None:
         path = self.run.file(kept.kind)
