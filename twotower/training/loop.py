@@ -7,6 +7,7 @@ Row 0 of the history is the untrained model. The loop starts wherever the sessio
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tqdm import tqdm
 from twotower.config import Train
 from twotower.data.batches import Batch, TrainingPairs
 from twotower.data.collection import Judgements
-from twotower.evaluation import candidates
+from twotower.evaluation import candidates, geometry
 from twotower.evaluation.evaluate import Result, evaluate, evaluate_lists
 from twotower.model import encode
 from twotower.training.history import Row, exhausted
@@ -47,6 +48,7 @@ def train(session: Session, saver: Saver, take: Callable[[Row, Result | None], N
             with session.stop.at_once(group.size == 1), saver.evaluating():
                 result = evaluated(cfg, session.work, cfg.eval_max_queries)
                 row |= _dev_row(session) | result.metrics
+                row |= {f"geometry_{name}": value for name, value in result.geometry.items()}
         row = group.tell(row)
         progress.history.append(row)
         progress.pairs += len(session.work.train) if progress.epoch else 0
@@ -77,9 +79,17 @@ def evaluated(cfg: Train, setup: Setup, limit: int = 0) -> Result:
     if setup.lists:
         lists = candidates.judged(judgements)
         docs = encode.encode_docs(model, setup.docs.take(lists.members))
-        return evaluate_lists(queries, docs, judgements, lists, ks=cfg.k, min_grade=cfg.min_grade)
-    docs = encode.encode_docs(model, setup.docs)
-    return evaluate(queries, docs, judgements, ks=cfg.k, min_grade=cfg.min_grade, chunk=CHUNK)
+        result = evaluate_lists(queries, docs, judgements, lists, ks=cfg.k, min_grade=cfg.min_grade)
+        pairs = geometry.relevant_pairs(judgements, lists.members, cfg.min_grade)
+    else:
+        docs = encode.encode_docs(model, setup.docs)
+        result = evaluate(queries, docs, judgements, ks=cfg.k, min_grade=cfg.min_grade, chunk=CHUNK)
+        pairs = geometry.relevant_pairs(judgements, None, cfg.min_grade)
+    assert result.ranking is not None  # it was made here
+    # who is in which list was not the model's choice, so there are no hubs among them
+    ranked = replace(result.ranking, rows=None) if setup.lists else result.ranking
+    seeded = np.random.default_rng(cfg.seed)  # the same documents at each evaluation
+    return replace(result, geometry=geometry.measure(queries, docs, pairs, ranked, seeded))
 
 
 def first_queries(judgements: Judgements, limit: int, min_grade: int) -> Judgements:

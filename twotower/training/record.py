@@ -20,6 +20,7 @@ from twotower.evaluation.evaluate import Result
 from twotower.model.sidecar import BEST, Run, sidecar_of
 from twotower.training import group
 from twotower.training.history import best
+from twotower.training.measuring import peaks
 from twotower.training.session import Progress
 from twotower.training.setup import Setup
 
@@ -106,6 +107,7 @@ def _cost(setup: Setup, progress: Progress) -> dict[str, Any]:
         "pairs_per_second": round(progress.pairs / progress.seconds, 1) if progress.seconds else 0.0,
         "megabytes": round(sum(p.numel() * p.element_size() for p in parameters) / 1e6, 3),
         "parameters": sum(p.numel() for p in parameters),
+        **peaks(),
     }
 
 
