@@ -1,111 +1,160 @@
-"""`twotower evaluate`: one checkpoint on a split of its own collection, or of another."""
+"""`twotower evaluate`: any checkpoints, a run file and vectors on one split of one collection."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from tqdm import tqdm
 
 from twotower import show
 from twotower.config import Candidates, Evaluate, Stored, TableFormat
-from twotower.data import reader, stamps
+from twotower.data import fields, stamps
 from twotower.data.collection import Collection, Judgements
-from twotower.data.tokens import CollectionTokens, tokenise
-from twotower.evaluation import candidates, floor_cache, names, trec
+from twotower.evaluation import candidates, ceiling, evaluate, files, given, grids, names, trec
 from twotower.evaluation.candidates import Lists
-from twotower.evaluation.evaluate import Result, evaluate, evaluate_lists
-from twotower.evaluation.metrics import shown
-from twotower.evaluation.protocol import Protocol
-from twotower.evaluation.statistics import intervals
-from twotower.model import checkpoint, encode
-from twotower.model.checkpoint import Loaded
-from twotower.training import machine
-from twotower.training.setup import fitted, stated_protocol, with_dev
+from twotower.evaluation.results import Measured
+from twotower.training import beside, keeping, machine, measuring
+from twotower.training.keeping import Evaluation, Wish
+from twotower.training.measuring import Task
+from twotower.training.setup import fitted
+from twotower.training.subjects import Checkpoint, RunFile, Subject, VectorFolder
 
-COLUMNS = ("mrr_10", "recall_1", "recall_5", "recall_10", "recall_100", "ndcg_10", "map_100", "success_1")
+ALL = "@all"
+"""Every checkpoint of the folder."""
+KNOWN = ("length", "first_word", "unknown")
+"""Slicings that every collection has."""
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """A checkpoint's result under one protocol."""
+@dataclass(eq=False)
+class Round:
+    """What one call is to evaluate, and what came of it."""
 
-    protocol: Protocol
-    result: Result
-    intervals: Mapping[str, tuple[float, float]]
-    floors: Mapping[str, Mapping[str, float]]
-    remarks: Sequence[str]
-    """What the reader of the numbers should know, a line each."""
+    task: Task
+    subjects: Sequence[Subject]
+    several: bool
+    """Whether it was asked for several: the shape of the JSON follows the question, not its outcome."""
+    remarks: list[str]
+    """On the task, a line each."""
+    problems: list[str]
+    """What could not be evaluated and why, a line each."""
+    made: list[Evaluation] = field(default_factory=list)
+    floors: dict[str, Measured] = field(default_factory=dict)
 
 
 def run(cfg: Evaluate) -> int:
-    """Print the metrics of one checkpoint, with 95 % intervals over queries, beside the floors."""
+    """Print the metrics with 95 % intervals over queries, beside the floors; 1 if a checkpoint is broken."""
+    _check(cfg)
+    asked = _asked(cfg)
+    _evaluate(cfg, asked)
+    if asked.made:
+        _completed(cfg, asked)
+    _print(cfg, asked)
+    return 1 if asked.problems else 0
+
+
+def _check(cfg: Evaluate) -> None:
+    """Raises ValueError for knobs that do not go together."""
     if cfg.candidates_file and cfg.candidates is not Candidates.own:
         raise ValueError(
             f"candidates_file: got it with candidates={cfg.candidates.name}, want candidates=own"
         )
-    path = names.find(
-        cfg.checkpoint,
-        Path(cfg.checkpoint_dir),
-        source=stamps.source_of(cfg.data),
-        split=cfg.split,
-        candidates=cfg.candidates.name,
-    )
-    loaded = checkpoint.load(path, machine.device_of(cfg.device))
-    collection = collection_of(cfg, loaded)
-    outcome = score(cfg, loaded, collection)
-    for remark in outcome.remarks:
-        show.talk(remark)
-    if cfg.format is TableFormat.json:
-        show.document(_json(path, outcome))
-    else:
-        show.grid(_grid(str(loaded.content["run"]), outcome), cfg.format.value)
-    return 0
-
-
-def collection_of(cfg: Evaluate, loaded: Loaded) -> Collection:
-    """The collection to evaluate on: the checkpoint's own, verified, or the one that `data=` names.
-
-    Raises ValueError when the checkpoint's own collection has changed since.
-    """
-    if not isinstance(cfg.data, Stored):
-        return reader.read(cfg.data, Path(cfg.cache_dir))
-    data = loaded.content["data"]
-    if not data:
-        raise ValueError("data=stored: the checkpoint does not say what it was trained on; say data=...")
-    if not data["source"]:
+    if cfg.name and bool(cfg.run) == bool(cfg.vectors):
+        raise ValueError(f"name: got {cfg.name!r}, want it with either run= or vectors=, whose row it names")
+    if cfg.ceiling:
+        ceiling.find(cfg.ceiling)
+    if not _checkpoints(cfg) and isinstance(cfg.data, Stored):
         raise ValueError(
-            f"{data['name']}: built in Python, it cannot be read again; say data=... data.path=..."
+            f"data=stored: neither run= nor vectors= says what it was made from, want data={stamps.KINDS}, "
+            "or a checkpoint beside it"
         )
-    collection = reader.read(reader.from_source(data["source"]), Path(cfg.cache_dir))
-    held = data["held_out_dev"]
-    if held:
-        collection = with_dev(collection, held["share"], held["seed"])
-    if collection.hash != data["hash"]:
-        raise ValueError(
-            f"{data['name']}: changed since training (hash {collection.hash[:12]}, the checkpoint's is "
-            f"{data['hash'][:12]}); say data=... explicitly to evaluate on it as it is now"
-        )
-    return collection
 
 
-def score(cfg: Evaluate, loaded: Loaded, collection: Collection) -> Outcome:
-    """Encode, rank and score `cfg.split`."""
-    retriever = loaded.retriever
+def _checkpoints(cfg: Evaluate) -> list[str]:
+    """Names of checkpoints; `@best` where nothing is named."""
+    return cfg.checkpoint or ([] if cfg.run or cfg.vectors else ["@best"])
+
+
+def _asked(cfg: Evaluate) -> Round:
+    """Find what is to be evaluated, read the collection, and settle the task that all share."""
+    named = _checkpoints(cfg)
+    several = ALL in named or len(named) + bool(cfg.run) + bool(cfg.vectors) > 1
+    found, problems = _found(cfg, named, several)
+    content = found[0].content if found else {}
+    collection = measuring.collection_of(cfg.data, content, Path(cfg.cache_dir))
+    remarks = list(collection.remarks)
+    if len(found) > 1 and isinstance(cfg.data, Stored):
+        remarks.append(f"data=stored: all are evaluated on {collection.name}, that of {found[0].name}")
     judgements = collection.judgements(cfg.split)
-    ks = fitted(cfg.k, "mrr_10", len(collection.doc_ids))
-    tokens = tokenise(collection, retriever.tokenizer, Path(cfg.cache_dir))
-    lists, remarks = lists_of(cfg, collection, judgements)
-    stated = stated_protocol(collection, cfg.split, retriever, lists, ks=ks, min_grade=cfg.min_grade)
-    result = _result(replace(cfg, k=ks), loaded, tokens, judgements, lists)
-    spread = intervals(result.per_query, np.random.default_rng(0))
-    floors: Mapping[str, Mapping[str, float]] = {}
-    if cfg.floors:
-        cache = Path(cfg.cache_dir)
-        floors = floor_cache.chance_and_bm25(stated, tokens, judgements, lists, ks=ks, cache_dir=cache)
-    if said := candidates.remark(result.metrics, stated.most_candidates):
-        remarks.append(said)
-    return Outcome(stated, result, spread, floors, remarks)
+    _check_slices(cfg, collection)
+    lists, more = lists_of(cfg, collection, judgements)
+    task = Task(
+        collection=collection,
+        split=cfg.split,
+        ks=fitted(cfg.k, "mrr_10", len(collection.doc_ids)),
+        min_grade=cfg.min_grade,
+        cache_dir=Path(cfg.cache_dir),
+        lists=lists,
+        chunk=cfg.chunk,
+    )
+    evaluate.check(judgements, ks=task.ks, min_grade=task.min_grade)
+    subjects = [*found, *_others(cfg, task)]
+    return Round(task, subjects, several, [*remarks, *more], problems)
+
+
+def _check_slices(cfg: Evaluate, collection: Collection) -> None:
+    """Raises ValueError for a slicing that there is not, before anything is encoded."""
+    for name in cfg.slices:
+        if name in KNOWN:
+            continue
+        try:
+            fields.of_queries(collection, name)
+        except ValueError as error:
+            raise ValueError(f"slices: {error}; want {', '.join(KNOWN)} or one of those") from None
+
+
+def _found(cfg: Evaluate, named: Sequence[str], several: bool) -> tuple[list[Checkpoint], list[str]]:
+    """The checkpoints that are named, each once, and what of `@all` cannot be read.
+
+    Raises FileNotFoundError, ValueError for a name of none, and where the only one is damaged.
+    """
+    folder, device = Path(cfg.checkpoint_dir), machine.device_of(cfg.device)
+    paths: dict[Path, None] = {}
+    problems: list[str] = []
+    for name in named:
+        if name == ALL:
+            listing = names.listing(folder)
+            paths |= dict.fromkeys(entry.path for entry in listing.entries)
+            problems += [f"{file}: {why}" for file, why in listing.problems]
+        else:
+            source = stamps.source_of(cfg.data)
+            kind = cfg.candidates.name
+            paths[names.find(name, folder, source=source, split=cfg.split, candidates=kind)] = None
+    found: list[Checkpoint] = []
+    for path in paths:
+        try:
+            found.append(Checkpoint.of(path, device))
+        except (ValueError, OSError) as error:
+            if not several:
+                raise
+            problems.append(show.one_line(error))
+    if named and not found:
+        why = "".join(f"; {problem}" for problem in problems[:3])
+        raise FileNotFoundError(f"checkpoint={','.join(named)}: no checkpoint in {folder}{why}")
+    return found, problems
+
+
+def _others(cfg: Evaluate, task: Task) -> Iterator[Subject]:
+    """The rows that are no checkpoints of ours."""
+    if cfg.run:
+        path = Path(cfg.run).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"run: {path}: no such file")
+        yield RunFile(path, cfg.name or path.name.removesuffix(".gz").removesuffix(".txt"))
+    if cfg.vectors:
+        folder = Path(cfg.vectors).expanduser()
+        read = given.read(folder, task.collection, task.split)
+        yield VectorFolder(cfg.name or folder.resolve().name, read)
 
 
 def lists_of(cfg: Evaluate, collection: Collection, judgements: Judgements) -> tuple[Lists | None, list[str]]:
@@ -127,46 +176,102 @@ def lists_of(cfg: Evaluate, collection: Collection, judgements: Judgements) -> t
     return lists, remarks
 
 
-def _result(
-    cfg: Evaluate, loaded: Loaded, tokens: CollectionTokens, judgements: Judgements, lists: Lists | None
-) -> Result:
-    """Encode, rank and score; of a corpus that is not ranked only the lists' documents are encoded."""
-    retriever = loaded.retriever
-    asked = retriever.query_ids(tokens.queries).take(np.unique(judgements.queries))
-    queries, texts = encode.encode_queries(retriever.two_tower, asked), retriever.doc_ids(tokens.docs)
-    if lists:
-        docs = encode.encode_docs(retriever.two_tower, texts.take(lists.members))
-        return evaluate_lists(queries, docs, judgements, lists, ks=cfg.k, min_grade=cfg.min_grade)
-    docs = encode.encode_docs(retriever.two_tower, texts)
-    return evaluate(queries, docs, judgements, ks=cfg.k, min_grade=cfg.min_grade, chunk=cfg.chunk)
+def _evaluate(cfg: Evaluate, asked: Round) -> None:
+    """One after the other, each kept as soon as it is made; what cannot be is said, and the others go on.
+
+    Raises ValueError, OSError where it is the only one.
+    """
+    wish = Wish(
+        folder=Path(cfg.checkpoint_dir),
+        fresh=cfg.fresh,
+        lists=bool(cfg.out),
+        leaks=cfg.leaks,
+        slices=cfg.slices,
+    )
+    bar = tqdm(asked.subjects, desc="evaluating", leave=False, disable=None if asked.several else True)
+    try:
+        for subject in bar:
+            try:
+                asked.made.append(keeping.evaluation(subject, asked.task, wish))
+            except (ValueError, OSError) as error:
+                if not asked.several:
+                    raise
+                asked.problems.append(show.one_line(error))
+    except KeyboardInterrupt:
+        if asked.several:
+            done = f"{len(asked.made)} of {len(asked.subjects)} evaluated and kept"
+            show.talk(f"{done}; the same command goes on from there")
+        raise
 
 
-def _json(path: Path, outcome: Outcome) -> dict[str, Any]:
+def _completed(cfg: Evaluate, asked: Round) -> None:
+    """Floors, files, and what is to be said."""
+    subjects = [one.subject for one in asked.made]
+    if cfg.floors:
+        asked.floors, remarks = beside.floors(asked.task, subjects)
+        asked.remarks += remarks
+    if cfg.ceiling:
+        device = machine.device_of(cfg.device).type
+        asked.floors |= beside.above(asked.task, subjects, cfg.ceiling, device)
+    if said := candidates.remark(asked.made[0].measured.metrics, asked.task.protocol.most_candidates):
+        asked.remarks.append(said)
+    if cfg.out:
+        asked.remarks.append(_files(cfg, asked))
+
+
+def _files(cfg: Evaluate, asked: Round) -> str:
+    """Write what `out=` asks for; a line that says so."""
+    rows = [files.Row(one.measured.name, one.ranking, one.per_query) for one in asked.made if one.ranking]
+    about = asked.task.asked_by(measuring.PLAIN)
+    return files.write(Path(cfg.out).expanduser(), about, rows, bm25=cfg.floors)
+
+
+def _print(cfg: Evaluate, asked: Round) -> None:
+    """Results on stdout, remarks on stderr."""
+    _talk(asked)
+    if cfg.format is TableFormat.json:
+        documents = [_json(cfg, asked, one) for one in asked.made]
+        show.document({"evaluations": documents} if asked.several else documents[0])
+        return
+    rows = [one.measured for one in asked.made]
+    tables = [grids.metrics(rows, asked.floors), *grids.slices(rows, cfg.slices)] if rows else []
+    if cfg.format is not TableFormat.csv:  # there every table would be one more header to trip over
+        tables += grids.aside(rows)
+    for table in tables:
+        show.grid(table, cfg.format.value)
+
+
+def _talk(asked: Round) -> None:
+    """What is to be said on the task, on each evaluation, and on those that were not made."""
+    for remark in asked.remarks:
+        show.talk(remark)
+    for one in asked.made:
+        for remark in one.remarks:
+            show.talk(remark)
+        if one.reused:
+            show.talk(f"kept: {one.subject.name} was evaluated before, {one.file}; fresh=true does it again")
+    for problem in asked.problems:
+        show.talk(f"not evaluated: {problem}")
+
+
+def _json(cfg: Evaluate, asked: Round, one: Evaluation) -> dict[str, Any]:
+    """What `format=json` prints of a row."""
+    measured, subject = one.measured, one.subject
+    counts = {name: int(measured.metrics[name]) for name in ("queries", "judged")}
     return {
-        "checkpoint": str(path),
-        "protocol": {**outcome.protocol.to_dict(), "key": outcome.protocol.key},
-        "queries": outcome.result.queries,
-        "judged": outcome.result.judged,
-        "metrics": outcome.result.metrics,
-        "intervals": {name: list(ends) for name, ends in outcome.intervals.items()},
-        "floors": outcome.floors,
-        "remarks": list(outcome.remarks),
+        "checkpoint": str(subject.path) if isinstance(subject, Checkpoint) else None,
+        "name": measured.name,
+        "kind": measured.kind,
+        "protocol": {**measured.protocol.to_dict(), "key": measured.protocol.key},
+        **counts,
+        "metrics": {name: value for name, value in measured.metrics.items() if name not in counts},
+        "intervals": {name: list(ends) for name, ends in measured.intervals.items()},
+        "floors": {name: floor.metrics for name, floor in asked.floors.items()},
+        "remarks": [*asked.remarks, *one.remarks],
+        "geometry": measured.geometry,
+        "cost": measured.cost,
+        "leak": measured.leak,
+        "slices": {name: measured.slices[name] for name in cfg.slices if name in measured.slices},
+        "kept": str(one.file) if one.file else None,
+        "reused": one.reused,
     }
-
-
-def _grid(run_name: str, outcome: Outcome) -> show.Grid:
-    result = outcome.result
-    columns = [name for name in COLUMNS if name in result.metrics]
-    spread = [f"{low:.3f} to {high:.3f}" for low, high in (outcome.intervals[name] for name in columns)]
-    rows = [
-        [run_name, *(f"{result.metrics[name]:.4f}" for name in columns)],
-        ["95 % interval", *spread],
-        *([floor, *(f"{means[name]:.4f}" for name in columns)] for floor, means in outcome.floors.items()),
-    ]
-    heading = f"{outcome.protocol}, {result.judged} of {result.queries} queries, {outcome.protocol.key}"
-    spare = [
-        shown(name) for name in ("success_1", "map_100", "recall_5", "recall_1", "recall_100", "ndcg_10")
-    ]
-    titles = ["name", *map(shown, columns)]
-    dim = [False, True, *[True] * len(outcome.floors)]
-    return show.Grid(heading, titles, rows, dim, spare=[name for name in spare if name in titles])

