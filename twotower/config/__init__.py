@@ -4,14 +4,16 @@
 `query_tower=gru` selects `GRUTower`. Values are frozen; YAML under `conf/` only selects and overrides.
 """
 
+from twotower.config.compare import Compare
 from twotower.config.convert import Convert, OlderActivation, OlderPooling
 from twotower.config.data import Data
+from twotower.config.diagnose import Diagnose
 from twotower.config.doctor import Doctor
 from twotower.config.evaluate import Evaluate
 from twotower.config.export import SAFETENSORS, SENTENCE_TRANSFORMERS, Export, ExportFormat
 from twotower.config.groups import GROUPS
 from twotower.config.knobs import CUT_OFFS, Bounds, knob
-from twotower.config.leaderboard import Leaderboard, TableFormat
+from twotower.config.leaderboard import BoardFormat, Leaderboard, TableFormat
 from twotower.config.loss import Contrastive, Distance, Loss, Margin, Negatives, Triplet
 from twotower.config.push import Push
 from twotower.config.search import AnswerFormat, Search
@@ -48,13 +50,16 @@ __all__ = [
     "AnswerFormat",
     "Bag",
     "Beir",
+    "BoardFormat",
     "Bounds",
     "Candidates",
     "Cell",
+    "Compare",
     "Contrastive",
     "Convert",
     "Data",
     "Device",
+    "Diagnose",
     "Distance",
     "Docstrings",
     "Doctor",
