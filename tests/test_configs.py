@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from twotower import cli, config, knobs
+from twotower import cli, config, knobs, manual
 from twotower.cli import COMMANDS
 from twotower.config import GROUPS
 
@@ -127,7 +127,7 @@ def test_yaml_holds_no_value_that_only_repeats_a_default(path: Path) -> None:
     values = {key: value for key, value in content.items() if key != "defaults"}
     folder = path.parent.name
     kind = COMMANDS[path.stem].config if path.parent == CONF else GROUPS[folder][path.stem]
-    defaults = cli._defaults(kind)
+    defaults = manual.defaults(kind)
     assert {
         key: value for key, value in values.items() if knobs.shown(value) == knobs.shown(defaults[key])
     } == {}

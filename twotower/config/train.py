@@ -179,7 +179,7 @@ class Train:
     eval_max_queries: int = knob(0, at_least=0)
     """Dev queries used after each epoch, 0 for all; the kept checkpoint is evaluated on all."""
     floors: bool = True
-    """Score chance and BM25 under the same protocol (cached by protocol)."""
+    """Score chance, the mean of the word vectors and BM25 under the same protocol (cached by protocol)."""
 
     # run
     name: str = "run"
