@@ -6,6 +6,12 @@ from collections.abc import Callable
 
 import pytest
 from conftest import ROOT, terminal
+from hypothesis import given
+from hypothesis import strategies as st
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from twotower import show
 from twotower.show import Grid
@@ -180,3 +186,24 @@ def test_a_narrow_terminal_leaves_out_the_columns_that_can_be_spared(columns: in
     assert any(line.split() == kept.split() for line in lines)
     said = [line for line in lines if "left out for want of width" in line]
     assert bool(said) == (kept != "a b c")
+
+
+CELLS = st.text(st.sampled_from("ab 1.é漢─"), max_size=14).map(str.strip)
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda wide: st.lists(st.lists(CELLS, min_size=wide, max_size=wide), min_size=1)
+    )
+)
+def test_a_piped_table_is_drawn_as_rich_draws_it(lines: list[list[str]]) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=1000)
+    table = Table(box=box.SIMPLE_HEAD)
+    for place, name in enumerate(lines[0]):
+        table.add_column(Text(name), justify="right" if place else "left", no_wrap=True)
+    for line in lines[1:]:
+        table.add_row(*map(Text, line))
+    console.print(table)
+    drawn = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert [line.rstrip() for line in show._piped(lines, "─")] == drawn

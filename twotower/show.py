@@ -96,20 +96,40 @@ def grid(table: Grid, form: str) -> None:
 def _rich(heading: str, lines: list[list[str]], dim: Sequence[bool], spare: Sequence[str]) -> None:
     """Only the first column folds; a table that is piped, or too wide even without `spare`, is not cut."""
     console = _console(sys.stdout)
+    if not console.is_terminal:
+        result("\n".join([heading, *_piped(lines, "-" if console.options.ascii_only else "\u2500")]))
+        return
     left_out: list[str] = []
     shown, needed = _table(console, lines, dim)
     for name in spare:
-        if not console.is_terminal or needed.minimum <= console.width:
+        if needed.minimum <= console.width:
             break
         place = lines[0].index(name)
         left_out += [name] if any(line[place] for line in lines[1:]) else []
         lines = [line[:place] + line[place + 1 :] for line in lines]
         shown, needed = _table(console, lines, dim)
-    console.width = max(console.width, needed.minimum) if console.is_terminal else needed.maximum
+    console.width = max(console.width, needed.minimum)
     console.print(Text(heading, style="bold"))
     console.print(shown)
     if left_out:
         talk(f"left out for want of width: {', '.join(left_out)}; a wider terminal or format=csv shows them")
+
+
+def _piped(lines: list[list[str]], rule: str) -> list[str]:
+    """A table as rich draws it where it has all the width it needs, in a hundredth of the time."""
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    blank = " " * (sum(widths) + 3 * len(widths) + 1)
+    shown = [
+        " " + " ".join(f" {_padded(cell, width, place)} " for place, (cell, width) in enumerate(pairs)) + " "
+        for pairs in (list(zip(line, widths, strict=True)) for line in lines)
+    ]
+    return [blank, shown[0], f" {rule * (len(blank) - 2)} ", *shown[1:], blank]
+
+
+def _padded(cell: str, width: int, place: int) -> str:
+    """Names to the left, figures to the right; wide letters count as two."""
+    room = " " * (width - cell_len(cell))
+    return room + cell if place else cell + room
 
 
 def _table(console: Console, lines: list[list[str]], dim: Sequence[bool]) -> tuple[Table, Measurement]:
