@@ -242,7 +242,7 @@ def _rank_one(scores: Floats, docs: Ints, grades: Ints, depth: int) -> tuple[Flo
             f"scores: document row {int(np.argmin(np.isfinite(scores)))} has none that is finite"
         )
     depth = min(depth, len(scores))
-    cutoff = np.partition(scores, -depth)[-depth]
+    cutoff = _cutoff(scores, depth)
     (above,), (level,) = np.nonzero(scores > cutoff), np.nonzero(scores == cutoff)
     above = above[np.argsort(-scores[above], kind="stable")]
     rows = np.concatenate([above, level[: depth - len(above)]])
@@ -254,6 +254,14 @@ def _rank_one(scores: Floats, docs: Ints, grades: Ints, depth: int) -> tuple[Flo
     table[where[retrieved]] = grades[retrieved]
     tail = int((scores >= low).sum()) - depth
     return scores[rows], rows, table, tail, np.where(~retrieved & (scores[docs] >= low), grades, 0)
+
+
+def _cutoff(scores: Floats, depth: int) -> float:
+    """The `depth`-th highest score; the lowest is set aside, for equals by the thousand slow a partition."""
+    higher = scores[scores > scores.min()]
+    if len(higher) < depth:
+        return float(scores.min())
+    return float(np.partition(higher, -depth)[-depth])
 
 
 def _lowest(scores: Floats, cutoff: float) -> float:
