@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twotower.data.collection import Judgements
 from twotower.evaluation import metrics, ranking
 from twotower.evaluation.metrics import Ranking
+from twotower.search import exact
 
 KS = (1, 2, 3, 5, 10)
 
@@ -224,6 +225,22 @@ def test_long_vectors_are_ranked_as_their_exact_scores_say(seed: int) -> None:
     queries, judged = 60 * unit(rng, 5, 48), drawn(rng, 5, 3000)
     ours = ranking.rank(queries, docs, judged, depth=20, chunk=500)
     theirs = by_sorting(queries, docs, judged, 20)
+    assert ours.scores == pytest.approx(theirs.scores, rel=1e-7)
+    assert ours.tail_size.tolist() == theirs.tail_size.tolist()
+
+
+def test_a_document_that_the_products_misplaced_by_far_is_found_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settled: list[int] = []
+    settle = exact.settle
+    monkeypatch.setattr(exact, "settle", lambda *some: settled.append(len(some[0])) or settle(*some))
+    rng = np.random.default_rng(0)
+    docs = (3000 * unit(rng, 1, 48) + 1e-4 * rng.normal(size=(3000, 48))).astype(np.float32)
+    queries, judged = 3000 * unit(rng, 30, 48), drawn(rng, 30, 3000)
+    ours = ranking.rank(queries, docs, judged, depth=20, chunk=500)
+    theirs = by_sorting(queries, docs, judged, 20)
+    assert settled  # else this shows nothing
     assert ours.scores == pytest.approx(theirs.scores, rel=1e-7)
     assert ours.tail_size.tolist() == theirs.tail_size.tolist()
 

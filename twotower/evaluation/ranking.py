@@ -77,20 +77,27 @@ def rank(
         raise ValueError(
             f"query_vectors: got {len(query_vectors)} rows, want {len(judged.rows)}, one a judged query"
         )
+    vectors = np.ascontiguousarray(query_vectors, dtype=np.float32), doc_vectors
     hits, bound = exact.candidates(query_vectors, doc_vectors, depth, chunk=chunk)
     depth = min(depth, len(doc_vectors))
     tail, ended = _tail(hits.scores, bound, depth)
-    kept = Hits(hits.scores[:, :depth], hits.rows[:, :depth].copy())
+    kept = Hits(hits.scores[:, :depth].copy(), hits.rows[:, :depth].copy())
     (tied,) = np.nonzero(~ended)
     low = np.take_along_axis(hits.scores, (depth - 1 + tail)[:, None], axis=1)[:, 0].astype(np.float64)
-    low[tied], reached = _chain(query_vectors, doc_vectors, kept.scores[:, -1].astype(np.float64), tied)
+    low[tied], reached, above = _chain(vectors, kept.scores[:, -1].astype(np.float64), tied)
+    missed = above > (kept.scores[tied] > kept.scores[tied, -1:]).sum(axis=1)
+    if missed.any():  # float32 products of long vectors proposed the wrong documents
+        wrong = tied[missed]
+        settled = exact.settle(vectors[0][wrong], doc_vectors, depth)
+        kept.scores[wrong], kept.rows[wrong] = settled.scores, settled.rows
+        low[wrong], reached[missed], _ = _chain(vectors, kept.scores[:, -1].astype(np.float64), wrong)
     tail[tied] = reached - depth
     low[tail == 0] = np.inf
     return Ranking(
         scores=kept.scores.astype(np.float64),
         grades=_grades(kept.rows, judged, len(doc_vectors)),
         tail_size=tail,
-        tail_grades=judged.padded(_tail_grades((query_vectors, doc_vectors), kept, judged, low)),
+        tail_grades=judged.padded(_tail_grades(vectors, kept, judged, low)),
         judged=judged.padded(judged.grades),
         rows=kept.rows,
     )
@@ -181,22 +188,27 @@ def _tail_grades(vectors: tuple[Vectors, Vectors], kept: Hits, judged: _Judged, 
     return grades
 
 
-def _chain(query_vectors: Vectors, doc_vectors: Vectors, cutoffs: Floats, tied: Ints) -> tuple[Floats, Ints]:
-    """The lowest score of the tie at each cut-off, and how many documents reach it: (tied,) each."""
+def _chain(vectors: tuple[Vectors, Vectors], cutoffs: Floats, tied: Ints) -> tuple[Floats, Ints, Ints]:
+    """For each cut-off the lowest score of its tie, the documents that reach that, those above the cut-off.
+
+    (tied,) each.
+    """
     low, reached = np.zeros(len(tied)), np.zeros(len(tied), dtype=np.int64)
+    above = np.zeros_like(reached)
     pending, bins = np.arange(len(tied)), BINS
     while len(pending):
         step = max(1, exact.CELLS // (8 * bins))
         ended = np.zeros(len(pending), dtype=np.bool_)
         for start in range(0, len(pending), step):
             some = pending[start : start + step]
-            queries = query_vectors[tied[some]]
+            queries = vectors[0][tied[some]]
             high = _Bins(cutoffs[tied[some]], bins)
-            for _, scores in exact.score_blocks(queries, doc_vectors):
+            for _, scores in exact.score_blocks(queries, vectors[1]):
                 high.add(scores)
             low[some], reached[some], ended[start : start + step] = high.end()
+            above[some] = high.above
         pending, bins = pending[~ended], bins * 8
-    return low, reached
+    return low, reached, above
 
 
 class _Bins:

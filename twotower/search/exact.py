@@ -59,7 +59,7 @@ def top(queries: Vectors, docs: Vectors, depth: int, *, chunk: int) -> Hits:
     (where,) = np.nonzero(hits.scores[:, -1] <= bound)
     for start in range(0, len(where), QUERIES):
         some = where[start : start + QUERIES]
-        settled = _settle(queries[some], docs, depth)
+        settled = settle(queries[some], docs, depth)
         hits.scores[some], hits.rows[some] = settled.scores, settled.rows
     return hits
 
@@ -183,8 +183,8 @@ def _score(queries: Scores, docs: Vectors, rows: Rows) -> Scores:
     return scores
 
 
-def _settle(queries: Vectors, docs: Vectors, depth: int) -> Hits:
-    """`depth` best by exact score and row over the whole corpus."""
+def settle(queries: Vectors, docs: Vectors, depth: int) -> Hits:
+    """The `depth` best of each query by exact score and row, over the whole corpus."""
     best: Keys = np.empty((len(queries), 0), dtype=np.int64)
     for start, scores in score_blocks(queries, docs):
         keys = _encode(scores, np.arange(start, start + scores.shape[1]))
