@@ -3,10 +3,9 @@ import os
 import re
 import shutil
 import signal
-import string
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,20 +13,13 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Command
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from omegaconf import DictConfig
+from test_compose import AWKWARD
 
-from twotower import __version__, cli, config, knobs, manual
-from twotower.cli import COMMANDS
+from twotower import __version__, cli, compose, knobs, manual
 from twotower.config import GROUPS
+from twotower.manual import COMMANDS
 
 Run = Callable[..., object]
-COMPOSED: dict[object, DictConfig] = {}
-TEXTS = {
-    name: [knob for knob, kind in knobs.types_of(command.config).items() if kind is str]
-    for name, command in COMMANDS.items()
-}
 
 
 @pytest.fixture(autouse=True)
@@ -37,20 +29,6 @@ def _environment(workplace: Path) -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
-
-
-@pytest.fixture(autouse=True)
-def _composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hydra takes a tenth of a second; what it composes is never changed afterwards."""
-    compose = cli._compose
-
-    def kept(name: str, groups: Mapping[str, str]) -> DictConfig:
-        key = (cli.conf_dir(), name, *sorted(groups.items()))
-        if key not in COMPOSED:
-            COMPOSED[key] = compose(name, groups)
-        return COMPOSED[key]
-
-    monkeypatch.setattr(cli, "_compose", kept)
 
 
 @pytest.fixture
@@ -89,8 +67,8 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_lists_every_knob_with_its_default_and_its_line(name: str) -> None:
-    text = cli.help_of(name)
-    _, cfg = cli.load(name, [])
+    text = compose.help_of(name)
+    _, cfg = compose.load(name, [])
     groups = [group for group in GROUPS if group in {field.name for field in fields(cfg)}]
     rows = [("", type(cfg), knobs.types_of(type(cfg)))]
     rows += [
@@ -111,8 +89,8 @@ def test_help_lists_every_knob_with_its_default_and_its_line(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_says_the_choice_in_force_of_every_group(name: str) -> None:
-    _, cfg = cli.load(name, [])
-    text = cli.help_of(name)
+    _, cfg = compose.load(name, [])
+    text = compose.help_of(name)
     for group in GROUPS:
         if hasattr(cfg, group):
             word = next(word for word, kind in GROUPS[group].items() if kind is type(getattr(cfg, group)))
@@ -121,7 +99,7 @@ def test_help_says_the_choice_in_force_of_every_group(name: str) -> None:
 
 def test_help_is_shown_wherever_the_word_stands(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "nonsense=1", "--help"]) == 0
-    assert capsys.readouterr().out == cli.help_of("train") + "\n"
+    assert capsys.readouterr().out == compose.help_of("train") + "\n"
 
 
 # messages
@@ -131,7 +109,7 @@ def test_help_is_shown_wherever_the_word_stands(capsys: pytest.CaptureFixture[st
     ("words", "says"),
     [
         ("trian", "trian: no such command; did you mean train? (want one of train, evaluate, "),
-        ("frobnicate", "frobnicate: no such command (want one of train, evaluate, leaderboard, compare, "),
+        ("frobnicate", "frobnicate: no such command (want one of train, evaluate, leaderboard, compare"),
         ("train batchsize=3", "batchsize: no such knob; did you mean batch_size? (--help lists them)"),
         ("train qeury_tower=gru", "qeury_tower: no such knob; did you mean query_tower? (--help lists them)"),
         ("train loss.temprature=3", "loss.temprature: no such knob; did you mean loss.temperature? ("),
@@ -195,8 +173,8 @@ def test_a_missing_folder_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_mistake_in_yaml_is_one_line(
     line: str, says: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    conf = shutil.copytree(cli.conf_dir(), workplace / "conf")
-    monkeypatch.setattr(cli, "conf_dir", lambda: conf)
+    conf = shutil.copytree(compose.conf_dir(), workplace / "conf")
+    monkeypatch.setattr(compose, "conf_dir", lambda: conf)
     with (conf / "train.yaml").open("a") as file:
         file.write(f"{line}\n")
     assert cli.main(["train"]) == 2
@@ -321,62 +299,7 @@ def test_a_reader_that_leaves_is_no_error(body: str) -> None:
     assert (process.returncode, err) == (0, "")
 
 
-# values
-
-
-def test_knobs_arrive_as_their_types() -> None:
-    words = [
-        "query_tower=gru", "loss=triplet", "margin=0.25", "learning_rate=1e-05", "tied=True",
-        "share_words=False", "k=[1, 5]", "optimizer=sgd", "data.packages=numpy,json", "epochs=2",
-        "pooling=max",
-    ]  # fmt: skip
-    _, cfg = cli.load("train", words)
-    assert isinstance(cfg, config.Train)
-    assert isinstance(cfg.query_tower, config.GRUTower)
-    assert cfg.query_tower.pooling is config.Pooling.max
-    assert cfg.loss == config.Triplet(margin=0.25)
-    assert cfg.data == config.Docstrings(packages=["numpy", "json"])
-    assert (cfg.learning_rate, cfg.tied, cfg.share_words, cfg.epochs) == (1e-05, True, False, 2)
-    assert (cfg.k, type(cfg.k), cfg.optimizer) == ([1, 5], list, config.Optimizer.sgd)
-
-
-def test_a_short_name_reaches_both_towers_and_the_full_name_wins_in_any_order() -> None:
-    words = ["query_tower.hidden_dim=8", "hidden_dim=16"]
-    for order in (words, words[::-1]):
-        _, cfg = cli.load("train", order)
-        assert (cfg.query_tower.hidden_dim, cfg.doc_tower.hidden_dim) == (8, 16)
-
-
-def test_a_group_counts_wherever_it_stands() -> None:
-    _, cfg = cli.load("train", ["margin=0.3", "loss=triplet"])
-    assert cfg.loss.margin == 0.3
-
-
-def test_a_knob_without_effect_is_said_and_harms_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    _, cfg = cli.load("train", ["margin=0.3"])
-    assert cfg.loss == config.Contrastive()
-    assert capsys.readouterr().err == "margin=0.3 has no effect: no choice in force has that knob\n"
-
-
-AWKWARD = (
-    string.punctuation + " é漢字\t${oc.env:HOME} ${seed} ??? null true 1,2 [x] 'y' \"z\" \\${w} \x1b[31m"
-)
-
-
-@pytest.mark.parametrize("name", TEXTS)
-@pytest.mark.parametrize("value", [AWKWARD, "???", "${seed}", "", "null", "a=b,c=d", "(x)"])
-def test_a_text_arrives_to_the_letter(name: str, value: str) -> None:
-    assert TEXTS[name]
-    _, cfg = cli.load(name, [f"{knob}={value}" for knob in TEXTS[name]])
-    assert {getattr(cfg, knob) for knob in TEXTS[name]} == {value}
-
-
-@example("???").via("OmegaConf's word for missing")
-@given(st.text())
-@settings(max_examples=10, deadline=None)
-def test_any_text_arrives_to_the_letter(value: str) -> None:
-    _, cfg = cli.load("evaluate", ["data=beir", f"data.path={value}"])
-    assert cfg.data.path == value
+# arguments
 
 
 def test_a_bare_argument_arrives_to_the_letter(stub: Callable[[str, Run], None]) -> None:

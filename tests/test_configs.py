@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from twotower import cli, config, knobs, manual
-from twotower.cli import COMMANDS
+from twotower import compose, config, knobs, manual
 from twotower.config import GROUPS
+from twotower.manual import COMMANDS
 
-CONF = cli.conf_dir()
-FILES = sorted(CONF.rglob("*.yaml"))
+CONF = compose.conf_dir()
+SWEEPS = sorted((CONF / "sweep").glob("*.yaml"))
+FILES = sorted(set(CONF.rglob("*.yaml")) - set(SWEEPS))
 KINDS = list(
     dict.fromkeys(
         [
@@ -35,14 +36,14 @@ def needed(choice: str) -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_composes_to_its_own_class(name: str) -> None:
-    bare, cfg = cli.load(name, [])
+    bare, cfg = compose.load(name, [])
     assert bare == []
     assert type(cfg) is COMMANDS[name].config
 
 
 @pytest.mark.parametrize(("name", "group", "choice"), CHOICES)
 def test_every_choice_of_every_command_composes_to_its_own_class(name: str, group: str, choice: str) -> None:
-    _, cfg = cli.load(name, [f"{group}={choice}", *needed(choice)])
+    _, cfg = compose.load(name, [f"{group}={choice}", *needed(choice)])
     assert type(getattr(cfg, group)) is GROUPS[group][choice]
 
 
@@ -55,7 +56,7 @@ def test_every_file_under_conf_is_a_command_or_a_choice() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_composed_config_is_frozen_throughout(name: str) -> None:
-    _, cfg = cli.load(name, [])
+    _, cfg = compose.load(name, [])
     for value in (cfg, *(getattr(cfg, field.name) for field in fields(cfg) if field.name in GROUPS)):
         with pytest.raises(FrozenInstanceError):
             setattr(value, fields(value)[0].name, None)
@@ -63,7 +64,7 @@ def test_a_composed_config_is_frozen_throughout(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_defaults_are_those_of_the_dataclass(name: str) -> None:
-    _, cfg = cli.load(name, [])
+    _, cfg = compose.load(name, [])
     for field in fields(cfg):
         if field.name not in GROUPS:
             assert getattr(cfg, field.name) == getattr(type(cfg)(**slots(cfg)), field.name)
@@ -131,11 +132,3 @@ def test_yaml_holds_no_value_that_only_repeats_a_default(path: Path) -> None:
     assert {
         key: value for key, value in values.items() if knobs.shown(value) == knobs.shown(defaults[key])
     } == {}
-
-
-def test_conf_is_found_beside_the_package_or_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "twotower" / "conf").mkdir(parents=True)
-    monkeypatch.setattr(cli, "__file__", str(tmp_path / "twotower" / "cli.py"))
-    assert cli.conf_dir() == tmp_path / "twotower" / "conf"
-    (tmp_path / "twotower" / "conf").rmdir()
-    assert cli.conf_dir() == tmp_path / "conf"

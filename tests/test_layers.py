@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-LAYERS = ("text", "data", "model", "search", "evaluation", "training", "commands", "cli")
+LAYERS = ("text", "data", "model", "search", "evaluation", "training", "sweeps", "commands", "cli")
 LEAVES = {
     "config": set(),
     "knobs": {"config"},
     "manual": {"config", "knobs"},
+    "compose": {"config", "knobs", "manual", "show"},
     "show": set(),
     "prompt": {"knobs", "show"},
 }
@@ -31,7 +32,7 @@ SLOW_OURS = {"twotower.data.reader"}
 HOMES = {
     "datasets": "twotower.data.hub",
     "gensim": "twotower.text.trained",
-    "hydra": "twotower.cli",
+    "hydra": "twotower.compose",
     "prompt_toolkit": "twotower.prompt",
     "rich": "twotower.show",
     "tokenizers": "twotower.model.wordlevel",
@@ -221,6 +222,9 @@ def has_reason(one: Import) -> bool:
         "data",
         "search",
         "evaluation",
+        "compose",
+        "sweeps.file",
+        "sweeps.check",
         "cli",
         "commands.leaderboard",
     ],

@@ -10,8 +10,8 @@ import pytest
 from conftest import ROOT
 from jaxtyping import TypeCheckError
 
-from twotower import cli, config
-from twotower.cli import COMMANDS
+from twotower import compose, config
+from twotower.manual import COMMANDS
 
 LINES, FUNCTION, PARAMETERS = 300, 50, 6
 
@@ -169,7 +169,7 @@ def test_one_name_five_places(name: str) -> None:
     assert (ROOT / "twotower" / "commands" / f"{name}.py").is_file()
     assert COMMANDS[name].config is getattr(config, name.title().replace("_", ""))
     assert is_dataclass(COMMANDS[name].config)
-    assert (cli.conf_dir() / f"{name}.yaml").is_file()
+    assert (compose.conf_dir() / f"{name}.yaml").is_file()
     assert f"test_{name}" in TESTS or f"test_{name}_command" in TESTS
 
 

@@ -39,6 +39,9 @@ COMMANDS: Mapping[str, Command] = {
     "compare": Command(config.Compare, "two checkpoints side by side, down to the query", bare="A B"),
     "diagnose": Command(config.Diagnose, "why queries fail, and which knob to turn"),
     "data": Command(config.Data, "look at a collection: counts, lengths, words, leaks; or write it out"),
+    "sweep": Command(
+        config.Sweep, "launch many runs from one W&B sweep file, on this machine or on a server", bare="FILE"
+    ),
     "search": Command(config.Search, "answer a query; without one, a prompt", bare="QUERY"),
     "doctor": Command(config.Doctor, "say what a checkpoint holds, and check it or a folder of them"),
     "convert": Command(config.Convert, "bring over a checkpoint of an older system", bare="FILE"),

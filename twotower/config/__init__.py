@@ -29,6 +29,7 @@ from twotower.config.source import (
     Stored,
     Triplets,
 )
+from twotower.config.sweep import Engine, Sweep
 from twotower.config.tower import Activation, Bag, Cell, GRUTower, MLPTower, Pooling, Tower
 from twotower.config.train import (
     Candidates,
@@ -63,6 +64,7 @@ __all__ = [
     "Distance",
     "Docstrings",
     "Doctor",
+    "Engine",
     "Evaluate",
     "Export",
     "ExportFormat",
@@ -87,6 +89,7 @@ __all__ = [
     "Source",
     "Splittable",
     "Stored",
+    "Sweep",
     "TableFormat",
     "Tower",
     "Tracking",

@@ -184,6 +184,8 @@ class Train:
     # run
     name: str = "run"
     """Name of the run; six random characters are added."""
+    sweep: str = ""
+    """Sweep that the run belongs to; `twotower sweep` sets it."""
     checkpoint_dir: str = "checkpoints"
     """Folder of checkpoints."""
     keep: str = "best"
