@@ -207,3 +207,26 @@ def test_a_piped_table_is_drawn_as_rich_draws_it(lines: list[list[str]]) -> None
     console.print(table)
     drawn = [line.rstrip() for line in out.getvalue().splitlines()]
     assert [line.rstrip() for line in show._piped(lines, "─")] == drawn
+
+
+def test_a_board_is_drawn_on_a_terminal_and_talk_stands_above() -> None:
+    code = """
+from twotower import show
+with show.Board() as board:
+    assert board.drawn
+    for epoch in "12":
+        board.draw(show.Grid("weekend: 1 of 2", ["trial", "epoch"], [["0", epoch]]))
+        show.talk(f"said in {epoch}")
+"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80"}
+    out = terminal(code, env, timeout=30)
+    assert "weekend: 1 of 2" in out
+    assert out.index("said in 1") < out.index("said in 2")
+    assert "epoch" in out
+
+
+def test_a_board_is_nothing_when_piped(capsys: pytest.CaptureFixture[str]) -> None:
+    with show.Board() as board:
+        board.draw(Grid("heading", ["trial"], [["0"]]))
+        assert not board.drawn
+    assert capsys.readouterr().err == ""

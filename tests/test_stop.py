@@ -81,3 +81,21 @@ def test_a_thread_beside_the_main_one_sets_no_handler() -> None:
     thread.start()
     thread.join()
     assert seen == [""]
+
+
+@pytest.mark.parametrize("in_sweep", [True, False])
+@pytest.mark.parametrize("number", SIGNALS)
+def test_within_a_sweep_sigterm_stops_a_run_for_good(in_sweep: bool, number: signal.Signals) -> None:
+    with Stop(in_sweep=in_sweep) as stop:
+        send(number)
+        with pytest.raises(KeyboardInterrupt):
+            stop.check()
+    assert stop.for_good == (in_sweep and number == signal.SIGTERM)
+
+
+def test_a_second_signal_is_no_stop_for_good() -> None:
+    with Stop(in_sweep=True) as stop:
+        send(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGTERM)
+    assert not stop.for_good

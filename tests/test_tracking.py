@@ -69,7 +69,8 @@ class FakeRun:
     def update(self, values: dict[str, Any]) -> None:
         self._call("summary")
 
-    def log(self, row: dict[str, Any], step: int) -> None:
+    def log(self, row: dict[str, Any], step: int, commit: bool) -> None:
+        assert commit  # else W&B holds the row back
         self.logged.append((step, row))
         self._call("log")
 
@@ -309,6 +310,16 @@ def test_a_malformed_key_means_offline_and_is_said(
     monkeypatch.setattr(wandb, "login", login)
     assert tracking._mode("") == "offline"
     assert capsys.readouterr().err == "W&B: WANDB_API_KEY invalid\n"
+
+
+@pytest.mark.parametrize(
+    ("mode", "logged_in"), [("online", True), ("offline", False), ("disabled", False), (" Disabled", False)]
+)
+def test_whether_runs_would_go_to_a_server(
+    mode: str, logged_in: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    assert tracking.logged_in() == logged_in
 
 
 # the real one, in a process and a home of its own

@@ -11,7 +11,8 @@ from typing import Any
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -143,6 +144,40 @@ def _table(console: Console, lines: list[list[str]], dim: Sequence[bool]) -> tup
     for number, row in enumerate(lines[1:]):
         shown.add_row(*map(Text, row), style="dim" if dim and dim[number] else None)
     return shown, console.measure(shown, options=console.options.update(width=_BOUNDLESS))
+
+
+class Board:
+    """A table with lines above it, drawn again and again in the same place; nothing where stderr is piped.
+
+    What is said meanwhile stands above; at the end it vanishes.
+    """
+
+    def __init__(self) -> None:
+        console = _console(sys.stderr)
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
+
+    @property
+    def drawn(self) -> bool:
+        """Whether anybody sees it."""
+        return self._live is not None
+
+    def __enter__(self) -> "Board":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def draw(self, table: Grid) -> None:
+        """Draw `table` in place of what was there."""
+        if self._live:
+            lines = [[printable(cell) for cell in line] for line in (table.columns, *table.rows)]
+            shown, _ = _table(self._live.console, lines, table.dim)
+            self._live.update(Group(Text(printable(table.heading), style="bold"), shown), refresh=True)
 
 
 def hits(rows: Sequence[Mapping[str, Any]], footer: str) -> None:

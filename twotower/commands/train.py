@@ -1,5 +1,6 @@
 """`twotower train`: one run from knobs to its best checkpoint, new or continued."""
 
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +17,18 @@ from twotower.training.history import Row
 from twotower.training.keeper import Keeper
 from twotower.training.resume import Saver
 from twotower.training.runs import Known
-from twotower.training.session import Pace, Session
+from twotower.training.session import Listener, Pace, Session
 from twotower.training.setup import Setup
 from twotower.training.step import Stepper
 from twotower.training.stop import Stop
 from twotower.training.tracking import Tracker
 
 
-def run(cfg: Train) -> int:
-    """Train; the exit code is 0 unless an error says otherwise."""
+def run(cfg: Train, *, listener: Listener | None = None) -> int:
+    """Train; the exit code is 0 unless an error says otherwise.
+
+    A run with a `listener` is a sweep's, as one under W&B's agent is: SIGTERM stops it for good.
+    """
     cfg = setup.settled(cfg)
     keeper.latest(cfg.keep)
     sidecar.check_name(cfg.name)
@@ -42,10 +46,11 @@ def run(cfg: Train) -> int:
         setup.fitted(cfg.k, cfg.select, len(work.docs))
         new = _known(known, cfg, work, group)
         with runs.held(new.run, group.leads):
-            session = _session(cfg, work, new, group)
+            in_sweep = listener is not None or "WANDB_SWEEP_ID" in os.environ
+            session = _session(cfg, work, new, group, Stop(in_sweep=in_sweep))
             if known:
                 _continue(session, changes)
-            _train(session, new)
+            _train(session, new, listener or Listener())
     return 0
 
 
@@ -69,13 +74,13 @@ def _known(known: Known | None, cfg: Train, work: Setup, group: Group) -> Known:
     return runs.read(Path(group.tell(said)))
 
 
-def _session(cfg: Train, work: Setup, known: Known, group: Group) -> Session:
+def _session(cfg: Train, work: Setup, known: Known, group: Group, stop: Stop) -> Session:
     """The untrained run, alike on all processes."""
     cfg = replace(cfg, k=setup.fitted(cfg.k, cfg.select, len(work.docs)))
     model = work.retriever.two_tower
     group.align(list(model.state_dict().values()))
     stepper = Stepper(cfg, model, work.train.batches(cfg.batch_size * group.size), group)
-    return Session(cfg, work, known.run, stepper, group, Stop())
+    return Session(cfg, work, known.run, stepper, group, stop)
 
 
 def _continue(session: Session, changes: runs.Changes) -> None:
@@ -96,13 +101,23 @@ def _continue(session: Session, changes: runs.Changes) -> None:
         show.talk(f"not as if never stopped: {'; '.join(progress.changes)}")
 
 
-def _train(session: Session, known: Known) -> None:
+def _train(session: Session, known: Known, listener: Listener) -> None:
     """Train to the end, or to where the user or an error stops it; what there is then is kept."""
     cfg, group = session.cfg, session.group
+    if group.leads:
+        listener.begins(known.run.name)
+        for row in session.progress.history:
+            listener.hears(row)
     keep = Keeper(session, _tracker(session)) if group.leads else None
     saver = Saver(session, Pace(cfg, session.progress, session.batches))
+
+    def take(row: Row, result: Result | None) -> None:
+        if keep:  # the leader alone keeps what there is
+            keep.take(row, result)
+            listener.hears(row)
+
     with session.stop, _ending(session, known, keep, saver):
-        loop.train(session, saver, keep.take if keep else _nothing)
+        loop.train(session, saver, take)
         if keep:
             with session.stop.at_once(group.size == 1):
                 keep.close(whole=True)
@@ -118,10 +133,6 @@ def _tracker(session: Session) -> Tracker:
     )
 
 
-def _nothing(row: Row, result: Result | None) -> None:
-    """What the processes beside the leader keep."""
-
-
 @contextmanager
 def _ending(session: Session, known: Known, keep: Keeper | None, saver: Saver) -> Iterator[None]:
     """However the work within ends before its end: what there is is kept, and how to go on is said."""
@@ -129,11 +140,10 @@ def _ending(session: Session, known: Known, keep: Keeper | None, saver: Saver) -
     try:
         yield
     except KeyboardInterrupt:
-        if stop.clean:
-            saver.write()
-        _say_how_to_go_on(session)
-        if not stop.again:
-            _give_up(session, keep, "interrupted")
+        if stop.for_good:
+            _end_early(session, known, keep)
+            return
+        _interrupted(session, keep, saver)
         raise
     except FloatingPointError as error:
         _give_up(session, keep, str(error))
@@ -146,6 +156,25 @@ def _ending(session: Session, known: Known, keep: Keeper | None, saver: Saver) -
     finally:
         if keep:
             keep.tracker.finish({}, exit_code=1)
+
+
+def _interrupted(session: Session, keep: Keeper | None, saver: Saver) -> None:
+    """Write the state down, if it is whole, and keep the best so far."""
+    if session.stop.clean:
+        saver.write()
+    _say_how_to_go_on(session)
+    if not session.stop.again:
+        _give_up(session, keep, "interrupted")
+
+
+def _end_early(session: Session, known: Known, keep: Keeper | None) -> None:
+    """Keep the best of a run that its sweep has seen enough of; it has ended."""
+    sweep = session.cfg.sweep or os.environ.get("WANDB_SWEEP_ID", "")
+    session.progress.stopped = f"{runs.PRUNED} by sweep {sweep}".rstrip()
+    if keep:
+        keep.close(whole=True)
+        runs.end(known, session.progress.stopped)
+    session.group.wait()
 
 
 def _give_up(session: Session, keep: Keeper | None, why: str) -> None:

@@ -25,6 +25,8 @@ except ImportError:  # Windows has none; two processes there may continue one ru
     fcntl = None  # type: ignore[assignment]
 
 LATEST = "@latest"
+PRUNED = "pruned"
+"""How the word on the end of a run begins that its sweep has stopped for good."""
 WITHOUT_EFFECT = (
     *("checkpoint_dir", "cache_dir", "data.path", "name", "resume", "resume_minutes", "resume_steps"),
     *("keep", "tracking", "project", "artifact", "num_workers", "threads"),

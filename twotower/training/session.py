@@ -1,5 +1,6 @@
 """A run under way: what it has done so far, and all that it works with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +54,16 @@ class Best:
 
     weights: dict[str, Any] = field(default_factory=dict)
     result: Result | None = None
+
+
+class Listener:
+    """Hears of a run while it goes on; this one does nothing with it."""
+
+    def begins(self, run: str) -> None:
+        """The run has this name and is about to train."""
+
+    def hears(self, row: Mapping[str, Any]) -> None:
+        """A history row, in order; those of before first where the run is continued."""
 
 
 @dataclass(eq=False)

@@ -3,6 +3,8 @@
 steps, files being written   the first signal is remembered, and obeyed by the next `check`
 evaluation                   changes nothing, so the first signal stops it at once
 a second signal              stops at once, wherever the run is
+
+Within a sweep SIGTERM means that the run is not worth its time: it stops in the same way, for good.
 """
 
 import signal
@@ -17,7 +19,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Stop:
     """Handles the signals while it is entered; those that were there before come back afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_sweep: bool = False) -> None:
+        self.in_sweep = in_sweep
+        """Whether SIGTERM ends the run, as W&B's agent and our own sweeps mean it, instead of pausing it."""
         self.asked = ""
         """Name of the signal that came, empty if none did."""
         self.clean = False
@@ -49,6 +53,11 @@ class Stop:
         if asked or (asked is None and self.asked):
             self.clean = True
             raise KeyboardInterrupt(self.asked or "SIGTERM")
+
+    @property
+    def for_good(self) -> bool:
+        """Whether the run stopped because its sweep has seen enough of it, and not to be continued."""
+        return self.in_sweep and self.clean and not self.again and self.asked in ("", "SIGTERM")
 
     @contextmanager
     def at_once(self, wanted: bool = True) -> Iterator[None]:

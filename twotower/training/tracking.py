@@ -41,8 +41,9 @@ class Tracker:
         import wandb  # imported already, by `start`
 
         more = {"dev_ranks": wandb.Histogram(np_histogram=ranks)} if ranks else {}
-        # W&B leaves out a step that it has, so that a continued run doubles no row
-        self._guarded("log", {**row, **more}, step=row["epoch"])
+        # W&B leaves out a step that it has, so that a continued run doubles no row; without `commit` it would
+        # hold the row back until the next, and let the last one overwrite the summary
+        self._guarded("log", {**row, **more}, step=row["epoch"], commit=True)
 
     def _write(self, row: Row) -> None:
         """To the file; a disk that refuses is said once, for the checkpoint has the history too."""
@@ -129,6 +130,12 @@ def start(
         show.talk(f"W&B: online, {run.url}" if attempt == "online" else f"W&B: offline; wandb sync {folder}")
         return Tracker(scratch, run, history)
     return Tracker(scratch, None, history)
+
+
+def logged_in() -> bool:
+    """Whether runs would go to a server, as WANDB_MODE says or else the user's login; nobody is asked."""
+    mode = os.environ.get("WANDB_MODE", "").strip().lower()
+    return mode != "disabled" and _mode(mode) == "online"
 
 
 def _mode(wanted: str) -> Literal["online", "offline"]:
