@@ -14,8 +14,7 @@ from twotower.sweeps import check, folder, local
 from twotower.sweeps.file import Sweep
 from twotower.sweeps.folder import Folder
 from twotower.sweeps.summary import Summary
-from twotower.training.history import Row
-from twotower.training.session import Listener
+from twotower.training.history import Listener, Row
 
 RATES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05]
 RAISES, KILLED, BREAKS, SLOW, NOTHING = 0.0011, 0.0012, 0.0013, 0.0014, 0.0015

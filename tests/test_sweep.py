@@ -181,7 +181,7 @@ def test_what_a_sweep_costs_beside_its_training(data: Path, tmp_path: Path) -> N
     rates = [round(0.001 + 0.0001 * place, 5) for place in range(50)]
     swept = {
         "learning_rate": {"values": rates},
-        "epochs": {"value": 70},
+        "epochs": {"value": 230},  # two seconds
         "eval_every_epoch": {"value": False},
     }
     file = written(tmp_path / "fifty.yaml", content(data, parameters=swept))

@@ -31,13 +31,26 @@ def unpacked(tokens):
     return [tokens[row] for row in range(len(tokens))]
 
 
-@given(TEXTS)
-def test_words_are_those_of_plain_python(texts):
-    assert unpacked(Tokenizer().tokenize(texts)) == [by_hand(text) for text in texts]
+@given(TEXTS, st.booleans())
+def test_words_are_those_of_plain_python(texts, much):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenize, "FEW", 0 if much else tokenize.FEW)
+        assert unpacked(Tokenizer().tokenize(texts)) == [by_hand(text) for text in texts]
 
 
-def test_a_query_in_ascii_needs_no_polars(monkeypatch):
-    texts = ["", "Read a CSV-file: read_csv(x1)", *(f"a{chr(one)}B{chr(one)}" for one in range(128))]
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["a{0}b {0}", "x{0}\u0301y", "{0}{0}Σ Σ{0}"])
+def test_every_character_gives_the_same_words_in_a_little_text_and_in_much(form):
+    known = [chr(one) for one in range(0x110000) if unicodedata.category(chr(one)) not in ("Cn", "Cs", "Co")]
+    texts = [form.format(character) for character in known]
+    little = [tokenize._found(text) for text in texts]
+    assert None not in little
+    assert unpacked(Tokenizer().tokenize(texts)) == little
+
+
+def test_a_query_needs_no_polars(monkeypatch):
+    ascii_ones = [f"a{chr(one)}B{chr(one)}" for one in range(128)]
+    texts = ["", "Read a CSV-file: read_csv(x1)", "Zürich, №5: ΟΔΟΣ", *ascii_ones]
     among_others = unpacked(Tokenizer().tokenize(texts))
     monkeypatch.setitem(sys.modules, "polars", None)
     alone = [Tokenizer().tokenize([text]) for text in texts]

@@ -27,7 +27,7 @@ def order(tiny: Collection, home: Path, rate: float) -> trial.Order:
 
 def test_a_trial_tells_its_name_and_its_rows(tiny: Collection, tmp_path: Path) -> None:
     made = order(tiny, tmp_path, 0.01)
-    with trial.served(1) as context:
+    with trial.served(1, tracked=False) as context:
         going = Going.begin(context, made.folder.planned()[0], made)
     going.process.join()
     rows = list(going.hear())
@@ -45,7 +45,7 @@ def test_a_trial_tells_its_name_and_its_rows(tiny: Collection, tmp_path: Path) -
 
 def test_a_user_error_is_told_and_logged(tiny: Collection, tmp_path: Path) -> None:
     made = order(tiny, tmp_path, sweep_case.RAISES)
-    with trial.served(1) as context:
+    with trial.served(1, tracked=False) as context:
         going = Going.begin(context, made.folder.planned()[0], made)
     going.process.join()
     assert list(going.hear()) == []
@@ -56,7 +56,7 @@ def test_a_user_error_is_told_and_logged(tiny: Collection, tmp_path: Path) -> No
 
 def test_sigterm_before_training_ends_a_trial(tiny: Collection, tmp_path: Path) -> None:
     made = order(tiny, tmp_path, sweep_case.SLOW)
-    with trial.served(1) as context:
+    with trial.served(1, tracked=False) as context:
         going = Going.begin(context, made.folder.planned()[0], made)
     going.signal(signal.SIGTERM)
     going.process.join()
@@ -67,7 +67,7 @@ def test_sigterm_before_training_ends_a_trial(tiny: Collection, tmp_path: Path) 
 
 def test_a_trial_ends_with_the_pipe_to_its_sweep(tiny: Collection, tmp_path: Path) -> None:
     made = order(tiny, tmp_path, sweep_case.SLOW)
-    with trial.served(1) as context:
+    with trial.served(1, tracked=False) as context:
         going = Going.begin(context, made.folder.planned()[0], made)
     while not going.pipe.poll(5):
         assert going.process.is_alive()

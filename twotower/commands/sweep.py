@@ -15,6 +15,13 @@ def run(cfg: config.Sweep, file: str = "") -> int:
         raise ValueError(
             "sweep: want one FILE, or resume=NAME without; `twotower sweep mlp` takes the package's mlp.yaml"
         )
+    if cfg.engine is Engine.local and not cfg.check:
+        with local.served(cfg):  # it imports while the file is checked
+            return _run(cfg, file)
+    return _run(cfg, file)
+
+
+def _run(cfg: config.Sweep, file: str) -> int:
     if not cfg.resume:
         sweep = check.opened(file, cfg.run_cap)
         if cfg.check:

@@ -13,11 +13,11 @@ from twotower.evaluation.evaluate import Result
 from twotower.model import sidecar
 from twotower.training import keeper, loop, machine, resume, runs, setup, tracking
 from twotower.training.group import Group, joined
-from twotower.training.history import Row
+from twotower.training.history import Listener, Row
 from twotower.training.keeper import Keeper
 from twotower.training.resume import Saver
 from twotower.training.runs import Known
-from twotower.training.session import Listener, Pace, Session
+from twotower.training.session import Pace, Session
 from twotower.training.setup import Setup
 from twotower.training.step import Stepper
 from twotower.training.stop import Stop

@@ -18,7 +18,7 @@ from twotower.sweeps import outcome, space
 from twotower.sweeps.folder import Result
 from twotower.sweeps.outcome import Goal
 from twotower.sweeps.space import Parameter, Point
-from twotower.training.session import duration
+from twotower.training.history import duration
 
 EVERY = 0.5
 """Seconds from one drawing to the next."""

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from multiprocessing import connection
 from multiprocessing.context import ForkServerContext
@@ -57,7 +57,7 @@ class Local:
         self.sweep, self.cfg, self.folder = sweep, cfg, folder
         self.proposals = Proposals(sweep, place, key_of)
         self.goal = _goal(sweep)
-        self.threads = cfg.threads or max(1, cores() // cfg.jobs)
+        self.threads = threads(cfg)
         self.results = folder.results()
         self.going: list[Going] = []
         self.failures = 0
@@ -69,7 +69,7 @@ class Local:
         """Run trials until there is nothing left to run; KeyboardInterrupt where the user stops them."""
         self._left = self._take_up()
         with ExitStack() as stack:
-            context = stack.enter_context(trial.served(self.threads))
+            context = stack.enter_context(served(self.cfg))
             live = stack.enter_context(Live(self.goal, self.proposals.swept))
             stack.callback(self._kill)
             try:
@@ -143,8 +143,7 @@ class Local:
 
     def _config(self, one: Trial) -> config.Train:
         """The knobs of a trial's run, new or to be continued."""
-        cfg, sweep = self.cfg, self.folder.name
-        content = self.sweep.content
+        cfg, sweep, content = self.cfg, self.folder.name, self.sweep.content
         own: config.Train = replace(
             compose.composed("train", space.words(one.point)).cfg,
             name=f"{sweep}-{one.number}",
@@ -284,6 +283,16 @@ def _goal(sweep: Sweep) -> Goal:
         return Goal(sweep.metric.name, sweep.metric.maximised)
     select = sweep.parameters.get("select")
     return Goal(str(select.ends()[0]) if select else config.Train.select)
+
+
+def served(cfg: config.Sweep) -> AbstractContextManager[ForkServerContext]:
+    """The server of a sweep's trials, as `trial.served`."""
+    return trial.served(threads(cfg), tracked=cfg.tracking is not config.Tracking.none)
+
+
+def threads(cfg: config.Sweep) -> int:
+    """Of each trial."""
+    return cfg.threads or max(1, cores() // cfg.jobs)
 
 
 def cores() -> int:

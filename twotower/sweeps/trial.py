@@ -27,8 +27,7 @@ from typing import Any
 from twotower import show
 from twotower.config import Train
 from twotower.sweeps.folder import Folder
-from twotower.training.history import Row
-from twotower.training.session import Listener
+from twotower.training.history import Listener, Row
 
 TRAIN = "twotower.commands.train"
 """What a trial runs, by name, as the command line does: commands stand above sweeps."""
@@ -51,13 +50,17 @@ class Order:
 
 
 @contextmanager
-def served(threads: int) -> Iterator[ForkServerContext]:
-    """The server from which trials are forked, every library in it held to `threads`."""
+def served(threads: int, *, tracked: bool) -> Iterator[ForkServerContext]:
+    """The server from which trials are forked, every library in it held to `threads`.
+
+    `tracked` trials use W&B. It imports on its own while the caller goes on; entered again, it is the same
+    server.
+    """
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
     before = {name: os.environ.get(name) for name in (*names, "OMP_WAIT_POLICY")}
     os.environ |= dict.fromkeys(names, str(threads)) | {"OMP_WAIT_POLICY": "PASSIVE"}
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(IMPORTED))
+    context.set_forkserver_preload([*IMPORTED, *(["wandb"] if tracked else [])])
     try:
         forkserver.ensure_running()  # it reads the variables as it starts
         yield context

@@ -29,7 +29,7 @@ from twotower.sweeps import file, folder, following, space
 from twotower.sweeps.file import Method, Sweep
 from twotower.sweeps.folder import Folder
 from twotower.sweeps.following import Agent, Following
-from twotower.sweeps.local import cores
+from twotower.sweeps.local import threads as threads_of
 from twotower.sweeps.outcome import Goal
 from twotower.sweeps.summary import Summary
 from twotower.training import tracking
@@ -180,7 +180,7 @@ def _started(path: str, cfg: config.Sweep, home: Folder) -> Agent:
     number = len(list((home.path / "agents").glob("*"))) + 1
     place = home.path / "agents" / str(number)
     place.mkdir(parents=True)
-    threads = str(cfg.threads or max(1, cores() // cfg.jobs))
+    threads = str(threads_of(cfg))
     libraries = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
     env = {
         **os.environ,

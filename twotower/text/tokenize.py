@@ -10,12 +10,14 @@ that share its threads: millions of words a second, where Python's `re` does one
 import hashlib
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise, starmap
+from itertools import groupby, pairwise, starmap
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,9 @@ UNSEGMENTED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanm
 
 ASCII_WORD = re.compile("[a-z0-9]+")
 """What the default pattern matches in lower-cased ASCII, which NFKC leaves as it is."""
+
+FEW = 1 << 12
+"""Characters that are tokenised without Polars, which takes 0.2 s to import."""
 
 HALF = re.compile("[\ud800-\udfff]")
 
@@ -100,8 +105,8 @@ class Tokenizer:
         """
         if isinstance(texts, str):
             raise ValueError(f"texts: one string, {texts[:40]!r}, want a sequence of texts; put it in a list")
-        if len(texts) == 1 and self.pattern == Tokenizer.pattern and _is_ascii(texts[0]):
-            return _joined([_ascii(texts[0])])
+        if self.pattern == Tokenizer.pattern and (few := _few(texts)):
+            return _joined([few])
         _check_pattern(self.pattern)
         cuts = _cuts(texts)
         blocks = [(self.pattern, texts[start:stop], start) for start, stop in pairwise(cuts)]
@@ -151,11 +156,14 @@ def warn_unsegmented(texts: Sequence[str]) -> str | None:
 
     There a whole phrase is one word, and hardly any word occurs twice.
     """
-    import polars as pl  # not at the top: 0.3 s, which a search that only opens arrays does not pay
-
     total = sum(map(len, texts))
-    column = pl.Series([text for text in texts if not text.isascii()], dtype=pl.String)
-    unsegmented = int(column.str.count_matches(UNSEGMENTED).sum()) if len(column) else 0
+    foreign = [text for text in texts if not text.isascii()]
+    # these scripts' characters take three bytes or more, which settles it for nearly every collection
+    if sum(len(text.encode()) - len(text) for text in foreign) // 2 <= NOTABLE * total:
+        return None
+    import polars as pl  # not at the top: 0.3 s, which a search or a trial that only opens arrays saves
+
+    unsegmented = int(pl.Series(foreign, dtype=pl.String).str.count_matches(UNSEGMENTED).sum())
     if unsegmented <= NOTABLE * total:
         return None
     return (
@@ -225,15 +233,33 @@ def _block(pattern: str, texts: Sequence[str], start: int) -> tuple[list[str], I
     return words, ids.to_numpy(), lengths
 
 
-def _is_ascii(text: object) -> bool:
-    return isinstance(text, str) and text.isascii()
+def _few(texts: Sequence[str]) -> tuple[list[str], Ids, Rows] | None:
+    """As `_block`, for a little text under the default pattern: a query need not wait 0.2 s for Polars.
+
+    None for much text, and for characters that this Python's Unicode does not know and Rust's may.
+    """
+    if not 0 < len(texts) <= FEW or not all(isinstance(text, str) for text in texts):
+        return None
+    if sum(map(len, texts)) > FEW:
+        return None
+    found = [_found(text) for text in texts]
+    if any(words is None for words in found):
+        return None
+    index: dict[str, int] = {}
+    ids = [index.setdefault(word, len(index)) for words in found for word in words or ()]
+    return list(index), np.array(ids, dtype=np.int32), np.array([len(words or ()) for words in found])
 
 
-def _ascii(text: str) -> tuple[list[str], Ids, Rows]:
-    """As `_block`, for one ASCII text under the default pattern: a query need not wait 0.2 s for Polars."""
-    found = ASCII_WORD.findall(text.lower())
-    index = {word: number for number, word in enumerate(dict.fromkeys(found))}
-    return list(index), np.array([index[word] for word in found], dtype=np.int32), np.array([len(found)])
+def _found(text: str) -> list[str] | None:
+    """The default pattern's matches; None for a text with a character that is no character here."""
+    if text.isascii():
+        return ASCII_WORD.findall(text.lower())
+    text = unicodedata.normalize("NFKC", text).lower()
+    kinds = [unicodedata.category(character) for character in text]
+    if not {"Cn", "Cs"}.isdisjoint(kinds):
+        return None
+    runs = groupby(zip((kind[0] in "LMN" for kind in kinds), text, strict=True), key=itemgetter(0))
+    return ["".join(character for _, character in run) for matches, run in runs if matches]
 
 
 def _half_character(texts: Sequence[str], start: int) -> ValueError:

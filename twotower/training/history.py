@@ -51,3 +51,26 @@ def drops(history: Sequence[Row], metric: str, patience: int) -> int:
         if without == patience:
             made, without = made + 1, 0
     return made
+
+
+class Listener:
+    """Hears of a run while it goes on; this one does nothing with it."""
+
+    def begins(self, run: str) -> None:
+        """The run has this name and is about to train."""
+
+    def hears(self, row: Row) -> None:
+        """A history row, in order; those of before first where the run is continued."""
+
+
+def duration(seconds: float) -> str:
+    """In words, to two units.
+
+    >>> duration(7.4), duration(200), duration(7384)
+    ('7 s', '3 min 20 s', '2 h 3 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -71,7 +71,8 @@ class Keeper:
         place = len(self.session.progress.history) - 1
         if best(self.session.progress.history, self.cfg.select) == place:
             self.session.best = Best(self._weights(), result)
-            self._write(Kept(sidecar.BEST, place, result), {})
+            if row["epoch"] < self.cfg.epochs:  # the last epoch's are written when the run is closed, next
+                self._write(Kept(sidecar.BEST, place, result), {})
         if row["epoch"] and latest(self.cfg.keep):
             whole = loop.evaluated(self.cfg, self.work) if self.cfg.eval_max_queries else result
             self._write(Kept(f"epoch{row['epoch']}", place, whole), {})

@@ -126,6 +126,7 @@ def environment() -> dict[str, Any]:
     }
 
 
+@cache  # 3 ms each, which short trials of a sweep feel
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

@@ -1,6 +1,5 @@
 """A run under way: what it has done so far, and all that it works with."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +7,7 @@ from twotower.config import Train
 from twotower.evaluation.evaluate import Result
 from twotower.model.sidecar import Run
 from twotower.training.group import Group
+from twotower.training.history import duration
 from twotower.training.setup import Setup
 from twotower.training.step import Stepper, Sums
 from twotower.training.stop import Stop
@@ -54,16 +54,6 @@ class Best:
 
     weights: dict[str, Any] = field(default_factory=dict)
     result: Result | None = None
-
-
-class Listener:
-    """Hears of a run while it goes on; this one does nothing with it."""
-
-    def begins(self, run: str) -> None:
-        """The run has this name and is about to train."""
-
-    def hears(self, row: Mapping[str, Any]) -> None:
-        """A history row, in order; those of before first where the run is continued."""
 
 
 @dataclass(eq=False)
@@ -123,16 +113,3 @@ class Pace:
             parts.append(f"{evaluations} evaluations of {self.evaluation:.1f} s")
         seconds = left * each + evaluations * self.evaluation
         return f"about {duration(seconds)} to go at most: {', '.join(parts)}"
-
-
-def duration(seconds: float) -> str:
-    """In words, to two units.
-
-    >>> duration(7.4), duration(200), duration(7384)
-    ('7 s', '3 min 20 s', '2 h 3 min')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
