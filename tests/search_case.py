@@ -1,7 +1,7 @@
 """A small collection on disk, a checkpoint of an untrained model over it, and the request to search it."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,11 @@ from twotower.model import sidecar
 from twotower.model.checkpoint import Loaded
 from twotower.model.retriever import Retriever
 from twotower.model.two_tower import Shape, TwoTower
+from twotower.search import stored
+from twotower.search.documents import Document, DocumentStore
+from twotower.search.index import Index
 from twotower.search.opening import Request
+from twotower.search.packed import Packed
 from twotower.text.ragged import Ragged
 from twotower.text.tokenize import Tokenizer
 from twotower.text.vocabulary import SPECIAL, Vocab
@@ -89,7 +93,7 @@ class Case:
         beir.write(Collection.from_dicts(docs, {"q": "read a csv file"}, qrels), folder)
         return folder
 
-    def load(self) -> Loaded:
+    def load(self, path: Path | None = None) -> Loaded:
         self.loads += 1
         return Loaded(self.retriever, self.content)
 
@@ -112,3 +116,25 @@ def encode(ids: Ragged) -> np.ndarray:
     for row in range(len(ids)):
         np.add.at(counts[row], ids[row], 1.0)
     return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+
+def index_of(texts: Mapping[str, str], titles: Sequence[str], folder: Path, **manifest: Any) -> Index:
+    """An index over a few documents, in rising order of their ids, encoded by `encode`."""
+    vocab = Vocab((*SPECIAL, *WORDS))
+    known = [" ".join(word for word in text.split() if word in WORDS) for text in texts.values()]
+    vectors = encode(vocab.encode(Tokenizer().tokenize(known), 100))
+    with DocumentStore.open(folder / "documents.db", write=True) as store:
+        store.put(Document(*one) for one in zip(texts, titles, texts.values(), strict=True))
+        store.finish()
+    usual = {"pattern": Tokenizer().pattern, "max_query_words": 64, "collection": "few", "name": ""}
+    return Index(
+        folder=folder,
+        manifest=usual | {"longest": 1.0, "store": None, "kind": "flat"} | manifest,
+        vectors=stored.in_memory(vectors, "float32"),
+        ids=Packed.of(list(texts)),
+        documents=DocumentStore.open(folder / "documents.db"),
+        vocab=vocab,
+        tower={},
+        doc_tower={},
+        duplicates=np.arange(len(texts), dtype=np.int32),
+    )

@@ -66,3 +66,22 @@ def test_chunks_hold_each_row_once_and_keep_to_the_size(lengths: list[int], size
     assert sorted(row for rows in parts for row in rows) == list(range(len(lengths)))
     for rows in parts:
         assert len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= size
+
+
+@pytest.mark.parametrize("widths", [(5, 6), (16, 32), (33, 7)])
+def test_a_document_alike_has_the_same_bits_alone_and_among_others(widths: tuple[int, int]):
+    hidden, dim = widths
+    cfg = config.MLPTower(hidden_dim=hidden)
+    model = TwoTower(
+        Shape(query_tower=cfg, doc_tower=cfg, dim=dim, tied=True, share_words=True),
+        np.random.default_rng(0).normal(size=(50, 9)).astype(np.float32),
+    )
+    rng = np.random.default_rng(1)
+    texts = [rng.integers(0, 50, rng.integers(1, 20)).tolist() for _ in range(300)]
+    texts += texts[:40]  # repeated ones are encoded once
+    many = encode.encode_docs_alike(model, Ragged.of(texts))
+    for rows in (range(7), range(100, 340), [299, 3, 3, 12], [0]):
+        some = encode.encode_docs_alike(model, Ragged.of([texts[row] for row in rows]))
+        assert (some == many[list(rows)]).all()
+    assert np.abs(many - encode_docs(model, Ragged.of(texts))).max() < 1e-6
+    assert encode.encode_docs_alike(model, Ragged.of([])).shape == (0, dim)

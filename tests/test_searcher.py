@@ -1,40 +1,22 @@
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_case import WORDS, encode
+from search_case import encode, index_of
 
-from twotower import config
 from twotower.search import exact
-from twotower.search.bundle import Bundle
-from twotower.search.packed import Packed
 from twotower.search.searcher import Searcher, check
 from twotower.text.ragged import Ragged
-from twotower.text.vocabulary import SPECIAL, Vocab
 
 TEXTS = {"d1": "csv", "d2": "csv file", "d3": "matrix", "d4": "csv file"}
 
 
 def build() -> Searcher:
-    vocab = Vocab((*SPECIAL, *WORDS))
-    manifest = {"pattern": config.Train.pattern, "max_query_words": 4, "collection": "four"}
-    docs = Ragged.of([[vocab.index[word] for word in text.split()] for text in TEXTS.values()])
-    return Searcher(
-        Bundle(
-            folder=Path("nowhere"),
-            manifest=manifest,
-            vectors=encode(docs),
-            doc_ids=Packed.of(list(TEXTS)),
-            titles=Packed.of(["One", "", "", ""]),
-            texts=Packed.of(list(TEXTS.values())),
-            vocab=vocab,
-            tower={},
-        ),
-        encode,
-        "cpu",
-    )
+    folder = Path(tempfile.mkdtemp())
+    return Searcher(index_of(TEXTS, ("One", "", "", ""), folder, max_query_words=4), encode, "cpu")
 
 
 @pytest.fixture
@@ -53,7 +35,7 @@ def test_hits_come_best_first_and_equal_scores_by_id(searcher: Searcher) -> None
 def test_an_answer_is_that_of_exact_search(searcher: Searcher) -> None:
     answer = searcher.search("matrix file", 4)
     query = encode(Ragged.of([[4, 3]]))
-    many = exact.top(np.repeat(query, 5, axis=0), searcher.bundle.vectors, 4, chunk=2)
+    many = exact.top(np.repeat(query, 5, axis=0), searcher.index.vectors, 4, chunk=2)
     assert [hit.doc_id for hit in answer.hits] == [list(TEXTS)[row] for row in many.rows[0]]
     assert [hit.score for hit in answer.hits] == many.scores[0].tolist()
 

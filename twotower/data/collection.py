@@ -161,24 +161,24 @@ class Collection:
     @cached_property
     def hash(self) -> str:
         """SHA-256 (hex) of documents, all queries and all judgements, whatever the name and the source."""
-        queries = _digest(zip(self.query_ids, self.query_texts, strict=True))
+        queries = digest(zip(self.query_ids, self.query_texts, strict=True))
         splits = [(split, self.qrels_hash(split)) for split in self.splits]
-        return _digest([(self.corpus_hash, queries), *splits])
+        return digest([(self.corpus_hash, queries), *splits])
 
     @cached_property
     def corpus_hash(self) -> str:
         """SHA-256 (hex) of ids, titles and texts of the documents."""
-        return _digest(zip(self.doc_ids, self.doc_titles, self.doc_texts, strict=True))
+        return digest(zip(self.doc_ids, self.doc_titles, self.doc_texts, strict=True))
 
     def queries_hash(self, split: str) -> str:
         """SHA-256 (hex) of ids and texts of the queries judged in `split`."""
         rows = self.query_rows
-        return _digest((query, self.query_texts[rows[query]]) for query in sorted(self.split(split)))
+        return digest((query, self.query_texts[rows[query]]) for query in sorted(self.split(split)))
 
     def qrels_hash(self, split: str) -> str:
         """SHA-256 (hex) of the judgements of `split`."""
         grades = sorted_qrels({split: self.split(split)})[split]
-        return _digest((query, doc, str(g)) for query, docs in grades.items() for doc, g in docs.items())
+        return digest((query, doc, str(g)) for query, docs in grades.items() for doc, g in docs.items())
 
 
 def sorted_qrels(qrels: Qrels) -> dict[str, dict[str, dict[str, int]]]:
@@ -189,7 +189,7 @@ def sorted_qrels(qrels: Qrels) -> dict[str, dict[str, dict[str, int]]]:
     }
 
 
-def _digest(records: Iterable[tuple[str, ...]]) -> str:
+def digest(records: Iterable[tuple[str, ...]]) -> str:
     """SHA-256 (hex) of records of strings; lengths go first, so that ("ab", "c") differs from ("a", "bc")."""
     digest = hashlib.sha256()
     for record in records:

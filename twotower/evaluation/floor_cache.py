@@ -22,6 +22,7 @@ from twotower.evaluation.floors import Asked
 from twotower.evaluation.protocol import Protocol
 from twotower.evaluation.results import Measured, PerQuery
 from twotower.evaluation.statistics import intervals
+from twotower.search import lexical
 
 FOLDER = "floors"
 """Within the cache folder."""
@@ -90,7 +91,7 @@ def _reading_nothing_or_all(asked: Asked) -> Iterator[Floor]:
     )
     yield Floor(
         "BM25",
-        identity("BM25", floors.K1, floors.B),
+        identity("BM25", lexical.K1, lexical.B),
         reading(asked.protocol, asked.protocol.tokenizer),
         lambda: floors.bm25(tokens.docs, tokens.queries, judged, lists, ks=ks, min_grade=grade),
     )

@@ -1,11 +1,7 @@
 """What a model must stand above: chance and BM25, scored as every model is, by the same closed forms."""
 
-import importlib
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +13,9 @@ from twotower.evaluation.candidates import Lists
 from twotower.evaluation.evaluate import Result
 from twotower.evaluation.protocol import Protocol
 from twotower.search.exact import Vectors
-from twotower.text.ragged import Ragged, offsets_of
+from twotower.search.lexical import Lexical
 from twotower.text.tokenize import Tokens
 
-K1, B = 0.9, 0.4
-"""Anserini's parameters for passages."""
 CHUNK = 65_536
 """Documents searched at a time."""
 
@@ -103,31 +97,6 @@ def bm25(
 
 def _score_rows(docs: Tokens, queries: Tokens) -> Iterator[NDArray[np.float32]]:
     """The scores of all documents (N,), query by query."""
-    bm25s = _bm25s()
-    stop = set(bm25s.stopwords.STOPWORDS_EN)
-    words = {word: i for i, word in enumerate(word for word in docs.words if word not in stop)}
-    corpus, asked = _renumber(docs, words), _renumber(queries, words)
-    if not len(corpus.ids):  # nothing to index: every score is 0
-        yield from np.zeros((len(asked), len(corpus)), dtype=np.float32)
-        return
-    model = bm25s.BM25(k1=K1, b=B, method="lucene")
-    flat, bounds = corpus.ids.tolist(), corpus.offsets.tolist()
-    texts = [flat[start:end] for start, end in pairwise(bounds)]
-    model.index((texts, words), create_empty_token=False, show_progress=False)
-    for i in range(len(asked)):
-        yield model.get_scores_from_ids(asked[i])
-
-
-def _renumber(tokens: Tokens, words: dict[str, int]) -> Ragged:
-    """The texts with their words' ids in `words`; others fall away."""
-    table = np.array([words.get(word, -1) for word in tokens.words], dtype=np.int32)
-    ids = table[tokens.ragged.ids] if len(table) else np.empty(0, dtype=np.int32)
-    known = ids >= 0
-    return Ragged(ids[known], offsets_of(known.astype(np.int64))[tokens.ragged.offsets])
-
-
-def _bm25s() -> Any:
-    """bm25s, imported only here: with scipy behind it it takes half a second that search must not pay."""
-    module = importlib.import_module("bm25s")
-    logging.getLogger("bm25s").setLevel(logging.WARNING)  # its import sets DEBUG
-    return module
+    model = Lexical.of(docs)
+    for i in range(len(queries)):
+        yield model.scores(queries[i])

@@ -1,1 +1,1 @@
-"""Exact search, the bundle of document vectors, the searcher; with a bundle at hand nothing imports torch."""
+"""Documents, vectors, indexes, their versions, the searcher; with an index at hand nothing imports torch."""

@@ -54,6 +54,16 @@ class NumpyMLP:
             x = x + change if self.residual else change
         return _normalised(_dense(x, last))
 
+    def parts(self, ids: NDArray[np.int32]) -> Matrix:
+        """What each word (n,) of one text adds to what the layers read: (n, E), whose sum is that."""
+        rows = np.asarray(self.words[ids], dtype=np.float32)
+        if self.weights is not None:
+            total: Matrix = np.maximum(self.weights[ids].sum(), np.float32(1e-12))
+            return rows / total
+        length = max(float(np.linalg.norm(rows.sum(axis=0))), 1e-12)
+        scaled: Matrix = rows * np.float32(math.sqrt(self.words.shape[1]) / length)
+        return scaled
+
     def _scaled(self, texts: Ragged) -> Matrix:
         sums = _bags(self.words, texts)
         if self.weights is None:

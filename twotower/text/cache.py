@@ -60,7 +60,7 @@ def save(
     """
     others = others or {}
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder.parent)
+    sweep(folder.parent)
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.{secrets.token_hex(4)}")
     aside.mkdir()
     try:
@@ -110,7 +110,7 @@ def _crc32(file: Path) -> int:
     return value
 
 
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """Remove what writers that were killed have left."""
     for leftover in folder.glob(".*"):
         with contextlib.suppress(FileNotFoundError):
