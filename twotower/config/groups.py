@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from twotower.config.loss import Contrastive, Margin, Triplet
 from twotower.config.source import Beir, Docstrings, MsMarco, Pairs, Stored, Triplets
-from twotower.config.tower import GRUTower, MLPTower
+from twotower.config.tower import FrozenTower, GRUTower, MLPTower
 
 _TOWERS: Mapping[str, type] = {"mlp": MLPTower, "gru": GRUTower}
 
@@ -18,6 +18,9 @@ GROUPS: Mapping[str, Mapping[str, type]] = {
         "stored": Stored,
     },
     "query_tower": _TOWERS,
-    "doc_tower": _TOWERS,
+    "doc_tower": {**_TOWERS, "frozen": FrozenTower},
     "loss": {"contrastive": Contrastive, "triplet": Triplet, "margin": Margin},
 }
+
+SHORT: Mapping[str, str] = {"frozen": "checkpoint"}
+"""Choices with one knob that may stand behind them: `frozen:@best` is `frozen` and its `checkpoint=@best`."""

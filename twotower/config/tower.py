@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from omegaconf import MISSING
+
 from twotower.config.knobs import knob
 
 
@@ -48,6 +50,16 @@ class Tower:
     """Share of units dropped while training."""
     rate: float = knob(1.0, above=0)
     """Learning rate of the layers, as a multiple of `learning_rate`; words have their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenTower:
+    """Another checkpoint's document tower, as it is; indexes that it built answer for the new one too."""
+
+    checkpoint: str = MISSING
+    """A path, a run's name, @best or @latest; short: doc_tower=frozen:CHECKPOINT."""
+    sha256: str = ""
+    """That file's SHA-256, which a run writes down; empty takes the file as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)

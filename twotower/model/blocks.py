@@ -200,12 +200,16 @@ class Pieces:
     def backward(self, gradient: Float[Tensor, "n D"]) -> None:
         """Add to the weights' gradients what follows from that of `vectors`."""
         if len(self._pieces) == 1:
+            if not self._parts[0].requires_grad:  # of a tower that does not learn
+                return
             self._parts[0].backward(gradient)  # type: ignore[no-untyped-call]
             return
         for piece, state in zip(self._pieces, self._states, strict=True):
             start = self._pieces[0].start
             with _replayed(state, gradient.device):
                 vectors = self._one(piece)
+            if not vectors.requires_grad:
+                return
             vectors.backward(gradient[piece.start - start : piece.stop - start])  # type: ignore[no-untyped-call]
 
     def _all(self, none: Tensor) -> list[Tensor]:

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from twotower import knobs
-from twotower.model import causes, sidecar
+from twotower.model import causes, identity, sidecar
 from twotower.model.retriever import Retriever
 from twotower.model.two_tower import Shape, TwoTower
 from twotower.text.tokenize import Tokenizer
@@ -89,6 +89,7 @@ def save(path: Path, retriever: Retriever, record: Mapping[str, Any]) -> None:
         "index_to_word": words,
         "model_config": _shape(retriever),
         "probe": _probe(retriever),
+        "doc_tower": identity.of_docs(retriever),
     }
     sidecar.write_aside(path, lambda file: torch.save(content, file))
     sidecar.write(path, _plain(content))

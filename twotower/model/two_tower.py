@@ -32,10 +32,12 @@ class Shape:
 
     @staticmethod
     def of(cfg: config.Train) -> "Shape":
-        """The knobs of a run that decide the form."""
+        """The knobs of a run that decide the form; its document tower must not be frozen."""
+        doc_tower = cfg.query_tower if cfg.tied else cfg.doc_tower
+        assert not isinstance(doc_tower, config.FrozenTower)  # its checkpoint has the form
         return Shape(
             query_tower=cfg.query_tower,
-            doc_tower=cfg.query_tower if cfg.tied else cfg.doc_tower,
+            doc_tower=doc_tower,
             dim=cfg.dim,
             tied=cfg.tied,
             share_words=cfg.share_words,
@@ -55,6 +57,7 @@ class TwoTower(nn.Module):
             raise ValueError(f"idf: {len(weights)} words, want {len(vectors)}, the rows of the word table")
         width = vectors.shape[1]
         self.form = shape
+        self.docs_frozen = False
         self.words = WordTable(vectors)
         self.doc_words = None if shape.share_words else WordTable(vectors)
         self.query_tower = towers.build(shape.query_tower, width, shape.dim, weights)
@@ -81,9 +84,29 @@ class TwoTower(nn.Module):
         vectors: Tensor = self.doc_tower(words, ids, offsets)
         return vectors
 
+    def freeze_docs(self) -> None:
+        """Leave the document side as it is from now on, its word vectors too.
+
+        Raises ValueError where it shares anything with the query side.
+        """
+        if self.doc_words is None or self.doc_tower is self.query_tower:
+            raise ValueError(
+                "freeze_docs: the towers share words or layers, want share_words=false, tied=false"
+            )
+        self.docs_frozen = True
+        self.doc_tower.requires_grad_(False).eval()
+        self.doc_words.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "TwoTower":
+        """As of every module; a frozen document tower drops nothing out."""
+        super().train(mode)
+        if self.docs_frozen:
+            self.doc_tower.eval()
+        return self
+
     def train_words(self, trained: bool) -> None:
         """Train the word vectors from now on, or leave them as they are; word weights are always trained."""
-        for table in (self.words, self.doc_words):
+        for table in (self.words, None if self.docs_frozen else self.doc_words):
             if table is not None:
                 table.vectors.requires_grad_(trained)
                 if not trained:
@@ -103,12 +126,19 @@ class TwoTower(nn.Module):
 
     def numpy_query_tower(self) -> dict[str, NDArray[Any]]:
         """The arrays of `twotower.search.numpy_tower.NumpyMLP`; empty for a query tower of another kind."""
-        tower = self.query_tower
-        if not isinstance(tower, MLPTower):
-            return {}
-        arrays: dict[str, Tensor] = {"words": self.words.vectors * tower.word_weights[:, None]}
-        if tower.bag is config.Bag.mean:
-            arrays["weights"] = tower.word_weights.abs()
-        for number, layer in enumerate(tower.dense):
-            arrays |= {f"weight_{number}": layer.weight, f"bias_{number}": layer.bias}
-        return {name: array.detach().cpu().numpy() for name, array in arrays.items()}
+        return _numpy(self.query_tower, self.words)
+
+    def numpy_doc_tower(self) -> dict[str, NDArray[Any]]:
+        """The same of the document tower."""
+        return _numpy(self.doc_tower, self.words if self.doc_words is None else self.doc_words)
+
+
+def _numpy(tower: towers.Tower, words: WordTable) -> dict[str, NDArray[Any]]:
+    if not isinstance(tower, MLPTower):
+        return {}
+    arrays: dict[str, Tensor] = {"words": words.vectors * tower.word_weights[:, None]}
+    if tower.bag is config.Bag.mean:
+        arrays["weights"] = tower.word_weights.abs()
+    for number, layer in enumerate(tower.dense):
+        arrays |= {f"weight_{number}": layer.weight, f"bias_{number}": layer.bias}
+    return {name: array.detach().cpu().numpy() for name, array in arrays.items()}

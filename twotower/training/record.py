@@ -86,15 +86,16 @@ def _part(row: Mapping[str, Any], *, training: bool) -> dict[str, Any]:
 
 def _data(cfg: Train, setup: Setup) -> dict[str, Any]:
     """Names and content hashes, and how to read the collection again."""
-    collection = setup.collection
+    collection, judged = setup.collection, setup.judged
     return {
         "name": collection.name,
         "source": dict(collection.source),
-        "hash": collection.hash,
+        "hash": setup.read_hash,
         "corpus_hash": collection.corpus_hash,
         "documents": len(collection.doc_ids),
         "queries": {split: len(collection.split(split)) for split in collection.splits},
         "held_out_dev": {"share": cfg.data.dev_share, "seed": cfg.seed} if setup.held_out else None,
+        "judgements": {"path": judged.path, "sha256": judged.sha256} if judged else None,
         "vectors": {"source": cfg.vectors, "coverage": setup.words.coverage},
     }
 

@@ -29,9 +29,9 @@ PRUNED = "pruned"
 """How the word on the end of a run begins that its sweep has stopped for good."""
 WITHOUT_EFFECT = (
     *("checkpoint_dir", "cache_dir", "data.path", "name", "resume", "resume_minutes", "resume_steps"),
-    *("keep", "tracking", "project", "artifact", "num_workers", "threads"),
+    *("judgements", "keep", "tracking", "project", "artifact", "num_workers", "threads"),
 )
-"""Knobs that change nothing in what a run learns: the collection is compared by its hash, not its path, and
+"""Knobs that change nothing in what a run learns: collection and judgements are compared by hash, and
 the threads by how many there are in the end."""
 LAST_BITS = ("device",)
 """Knobs that change the order of sums, and with it the last bits of a result."""

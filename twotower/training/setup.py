@@ -11,9 +11,10 @@ import numpy as np
 
 from twotower import knobs
 from twotower.config import CUT_OFFS, Candidates, Margin, Scheduler, Train
-from twotower.data import reader
+from twotower.data import judged, reader
 from twotower.data.batches import TrainingPairs
 from twotower.data.collection import Collection, Judgements
+from twotower.data.judged import Joined
 from twotower.data.splitting import hold_out_dev
 from twotower.data.tokens import CollectionTokens, tokenise, word_counts
 from twotower.evaluation import candidates
@@ -29,6 +30,7 @@ from twotower.text.ragged import Ragged
 from twotower.text.tokenize import Tokenizer, Tokens, warn_unsegmented
 from twotower.text.vectors import WordVectors
 from twotower.text.vocabulary import Vocab
+from twotower.training import frozen
 from twotower.training.group import processes
 
 
@@ -50,6 +52,13 @@ class Setup:
     protocol: Protocol
     held_out: bool
     """Whether dev was held out of train here."""
+    judged: Joined | None = None
+    """What was judged at the prompt and is in `collection`, if anything."""
+
+    @property
+    def read_hash(self) -> str:
+        """Of the collection as it can be read again, without what was judged at the prompt."""
+        return self.judged.base if self.judged else self.collection.hash
 
 
 def build(cfg: Train) -> Setup:
@@ -62,20 +71,18 @@ def build(cfg: Train) -> Setup:
     rng = np.random.default_rng(cfg.seed)
     tokenizer = Tokenizer(cfg.pattern)
     read = reader.read(cfg.data, cache)
-    tokens = tokenise(read, tokenizer, cache)
-    collection = with_dev(read, cfg.data.dev_share, cfg.seed)
+    divided = with_dev(read, cfg.data.dev_share, cfg.seed)
+    joined = _joined(cfg, divided, tokenizer)
+    collection = joined.collection if joined else divided
+    tokens = tokenise(collection, tokenizer, cache)
     lists = own_lists(cfg, collection)
-    vocab = _vocab(cfg, tokenizer, word_counts(collection, tokens))
-    words = vectors.load(
-        cfg.vectors,
-        vocab.words,
-        dim=cfg.vectors_dim,
-        rng=rng,
-        trained=lambda: trained_vectors(cfg, collection, tokens),
-    )
+    fixed = frozen.load(cfg)
+    vocab = fixed.retriever.vocab if fixed else _vocab(cfg, tokenizer, word_counts(collection, tokens))
+    words = fixed.words() if fixed else _words(cfg, vocab, rng, collection, tokens)
     queries = vocab.encode(tokens.queries, cfg.max_query_words)
     docs = vocab.encode(tokens.docs, cfg.max_doc_words)
-    two_tower = TwoTower.build(cfg, words.matrix, idf(docs, len(vocab)))
+    made = fixed.model if fixed else TwoTower.build
+    two_tower = made(cfg, words.matrix, idf(docs, len(vocab)))
     retriever = Retriever(two_tower, vocab, tokenizer, cfg.max_query_words, cfg.max_doc_words)
     train, dev = (collection.judgements(split) for split in ("train", "dev"))
     where = f"{collection.name}, split"
@@ -93,7 +100,8 @@ def build(cfg: Train) -> Setup:
         judgements=dev,
         lists=lists,
         protocol=stated_protocol(collection, "dev", retriever, lists, ks=cfg.k, min_grade=cfg.min_grade),
-        held_out=collection is not read,
+        held_out=divided is not read,
+        judged=joined,
     )
 
 
@@ -108,6 +116,13 @@ def with_dev(collection: Collection, share: float, seed: int) -> Collection:
     if "dev" in collection.splits:
         return collection
     return hold_out_dev(collection, share, np.random.default_rng(seed))
+
+
+def _joined(cfg: Train, collection: Collection, tokenizer: Tokenizer) -> Joined | None:
+    """After dev was held out, which so is the same with and without judgements."""
+    if not cfg.judgements:
+        return None
+    return judged.join(collection, Path(cfg.judgements), tokenizer, min_grade=cfg.min_grade)
 
 
 def own_lists(cfg: Train, collection: Collection) -> Lists | None:
@@ -152,6 +167,7 @@ def settled(cfg: Train) -> Train:
     if cut.isdigit() and int(cut) not in cfg.k:
         raise ValueError(f"select: {select} needs {cut} in k, which is {knobs.shown(cfg.k)}")
     _check_together(cfg)
+    cfg = frozen.settled(cfg)
     return replace(cfg, select=select, doc_tower=cfg.query_tower if cfg.tied else cfg.doc_tower)
 
 
@@ -187,6 +203,19 @@ def _vocab(cfg: Train, tokenizer: Tokenizer, counts: dict[str, int]) -> Vocab:
     """The collection's words, filled with the vectors' most frequent ones."""
     filler = vectors.frequent_words(cfg.vectors, cfg.max_size, tokenizer)
     return Vocab.build(counts, min_count=cfg.min_count, max_size=cfg.max_size, filler=filler)
+
+
+def _words(
+    cfg: Train, vocab: Vocab, rng: np.random.Generator, collection: Collection, tokens: CollectionTokens
+) -> WordVectors:
+    """The word vectors that the knobs name, for this vocabulary."""
+    return vectors.load(
+        cfg.vectors,
+        vocab.words,
+        dim=cfg.vectors_dim,
+        rng=rng,
+        trained=lambda: trained_vectors(cfg, collection, tokens),
+    )
 
 
 def trained_vectors(cfg: Train, collection: Collection, tokens: CollectionTokens) -> trained.Table:
@@ -230,8 +259,11 @@ def remarks(cfg: Train, setup: Setup) -> Iterator[str]:
         f"{collection.name} {collection.hash[:12]}: {len(collection.doc_ids):,} documents, "
         f"{len(setup.train):,} training pairs, {dev:,} dev queries"
     )
+    yield from frozen.remarks(cfg)
     yield from collection.remarks
     yield from (str(report) for report in collection.files if report.skipped)
+    if setup.judged:
+        yield from setup.judged.remarks
     if setup.held_out:
         yield f"no dev split: {dev:,} training queries held out as dev, by seed {cfg.seed}"
     if setup.lists:

@@ -97,8 +97,10 @@ def built(content: Mapping[str, Any], cache_dir: Path) -> Retriever:
     with torch.random.fork_rng():
         torch.manual_seed(cfg.seed)
         work = setup.build(cfg)
-    if work.collection.hash != data["hash"]:
+    if work.read_hash != data["hash"]:
         raise ValueError(f"{data['name']} changed since training")
+    if work.judged and work.judged.sha256 != (data.get("judgements") or {}).get("sha256"):
+        raise ValueError(f"{work.judged.path} changed since training")
     return work.retriever
 
 
