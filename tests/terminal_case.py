@@ -1,12 +1,15 @@
 """Somebody at a terminal: waits for what is shown, then types."""
 
+import fcntl
 import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+import termios
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from conftest import ROOT
@@ -19,7 +22,9 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 PATIENCE = 30
 """Seconds without a sign of life."""
 
-Steps = Sequence[tuple[str, bytes]]
+Keys = bytes | Callable[[int], bytes]
+"""What is typed; a function is called with the terminal first, and says it."""
+Steps = Sequence[tuple[str, Keys]]
 """What is waited for, as a regular expression on what was shown since the last keys; and the keys."""
 
 
@@ -37,12 +42,29 @@ def typed(words: Sequence[str], steps: Steps, folder: Path, **env: str) -> tuple
         shown += piece
         if todo and re.search(todo[0][0], shown[seen:].decode(errors="replace"), re.DOTALL):
             seen = len(shown)
-            os.write(ours, todo.pop(0)[1])
+            keys = todo.pop(0)[1]
+            _type(ours, keys if isinstance(keys, bytes) else keys(ours))
     os.close(ours)
     code = child.wait(timeout=PATIENCE) if piece is not None else _end(child)
     text = shown.decode().replace("\r\n", "\n")
     assert not todo, f"never shown: {todo[0][0]!r} in {text!r}"
     return text, code
+
+
+def resized(columns: int, lines: int = 40) -> Callable[[int], bytes]:
+    """The terminal gets another size; nothing is typed."""
+
+    def resize(terminal: int) -> bytes:
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        return b""
+
+    return resize
+
+
+def _type(terminal: int, keys: bytes) -> None:
+    """A bit at a time: a terminal holds 4096 bytes that nobody has read yet."""
+    for start in range(0, len(keys), 1024):
+        os.write(terminal, keys[start : start + 1024])
 
 
 def _piece(terminal: int) -> bytes | None:

@@ -31,6 +31,8 @@ CHOICES = [
 
 
 def needed(choice: str) -> list[str]:
+    if choice == "frozen":
+        return ["doc_tower.checkpoint=x"]
     return ["data.path=x"] if choice in ("beir", "triplets", "pairs") else []
 
 

@@ -13,6 +13,7 @@ from twotower.commands import train
 from twotower.data.collection import Collection
 from twotower.evaluation.reasons import CAUSES
 from twotower.model import sidecar
+from twotower.search.asked import Asked, write
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +42,14 @@ def test_json_has_the_words_that_scripts_rely_on(place: Path, capsys: pytest.Cap
     content = document(place, capsys, "checkpoint=raw", "k=1", "depth=20")
     assert set(content) == {
         "checkpoint", "protocol", "k", "depth", "judged", "failed", "lost", "buried", "causes", "unexplained",
-        "geometry", "warnings", "against",
+        "geometry", "warnings", "against", "asked",
     }  # fmt: skip
     assert (content["k"], content["depth"], content["judged"]) == (1, 20, 10)
     assert content["failed"] == content["lost"] + content["buried"] > 0
     assert {cause["cause"] for cause in content["causes"]} == set(CAUSES)
     assert content["protocol"]["split"] == "dev"
     assert content["against"] is None
+    assert content["asked"] is None
     for cause in content["causes"]:
         assert len(cause["examples"]) == min(3, cause["queries"])
         for example in cause["examples"]:
@@ -87,6 +89,30 @@ def test_a_command_is_the_training_with_the_knob(place: Path, capsys: pytest.Cap
     assert causes["duplicate"]["command"].startswith("twotower data data=beir")
 
 
+def log(path: Path, *asked: str) -> Path:
+    lines = [
+        Asked("2026-11-24T08:00:00+00:00", one, ["d00"], [0.5], [42.0], [], "docs", "m.pt", 0.1)
+        for one in asked
+    ]
+    write(path, lines)
+    return path
+
+
+def test_what_was_asked_stands_beside_what_was_judged(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = log(tmp_path / "asked.jsonl", "what does the badger of the harbour eat?", "kubectl", "kubectl")
+    content = document(place, capsys, "checkpoint=raw", "k=1", f"log={path}")["asked"]
+    assert (content["log"], content["asked"], content["distinct"], content["torn"]) == (str(path), 3, 2, 0)
+    assert content["unknown"] == [{"word": "kubectl", "queries": 2}]
+    assert content["judged"]["queries"] == 10
+    assert content["in_collection"] == 0.5
+    assert diagnose(place, "checkpoint=raw", "k=1", f"log={path}") == 0
+    out = capsys.readouterr().out
+    for part in (f"asked, in {path}", "3 queries asked, 2 of them different", "best hit at 42.00%: kubectl"):
+        assert part in out
+
+
 @pytest.mark.parametrize("form", ["table", "markdown"])
 def test_the_tables_say_how_many_fail_why_and_what_to_try(
     form: str, place: Path, capsys: pytest.CaptureFixture[str]
@@ -120,6 +146,7 @@ def test_more_examples_are_shown_if_asked_for(place: Path, capsys: pytest.Captur
         (["checkpoint=raw", "split=nowhere"], "no split 'nowhere', there is dev, test, train"),
         (["checkpoint=raw", "against=raw"], "against: raw is the checkpoint itself"),
         (["checkpoint=nothing"], "checkpoint: nothing: no such file"),
+        (["checkpoint=raw", "log=none.jsonl"], "none.jsonl: no such file"),
         (["checkpoint=raw", "k=0"], "k: got 0, want at least 1"),
     ],
 )

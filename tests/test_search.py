@@ -1,41 +1,32 @@
 import io
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from search_case import WORDS, Case, encode
-from terminal_case import typed
+from index_case import Indexes
+from search_case import Case, encode, index_of
+from terminal_case import Steps, typed
 
 from twotower import cli, config
 from twotower.commands import search
-from twotower.search.bundle import Bundle
+from twotower.data import appended
+from twotower.search import desk
 from twotower.search.opening import open_searcher
-from twotower.search.packed import Packed
 from twotower.search.searcher import Searcher
-from twotower.text.ragged import Ragged
-from twotower.text.vocabulary import SPECIAL, Vocab
 
+MORE = {"source": "", "percentile": None, "duplicates": []}
 TEXTS = ("csv", "csv file", "matrix \x1b[31mred\x1b[0m")
 
 
 def searcher() -> Searcher:
-    vocab = Vocab((*SPECIAL, *WORDS))
-    return Searcher(
-        Bundle(
-            folder=Path("nowhere"),
-            manifest={"pattern": config.Train.pattern, "max_query_words": 64, "collection": "three"},
-            vectors=encode(Ragged.of([[2], [2, 3], [4]])),
-            doc_ids=Packed.of(["d1", "d2", "d3"]),
-            titles=Packed.of(["", "Two", ""]),
-            texts=Packed.of(TEXTS),
-            vocab=vocab,
-            tower={},
-        ),
-        encode,
-        "cpu",
-    )
+    ids = dict(zip(("d1", "d2", "d3"), TEXTS, strict=True))
+    manifest = {"corpus": "c" * 64, "checkpoint": {"run": "case", "path": "model.pt"}, "sources": []}
+    made = index_of(ids, ("", "Two", ""), Path(tempfile.mkdtemp()), collection="three", **manifest)
+    return Searcher(made, encode, "cpu")
 
 
 @pytest.fixture
@@ -60,10 +51,10 @@ def test_json_is_one_document_of_the_agreed_keys(ask: Any, capsys: pytest.Captur
     assert answer["seconds"] > 0
     # (csv, unknown) . csv = 1 / sqrt(2), (csv, unknown) . (csv, file) = 1 / 2
     assert answer["hits"] == [
-        {"rank": 1, "doc_id": "d1", "score": pytest.approx(0.5**0.5), "title": "", "text": "csv"},
-        {"rank": 2, "doc_id": "d2", "score": pytest.approx(0.5), "title": "Two", "text": "csv file"},
+        {"rank": 1, "doc_id": "d1", "score": pytest.approx(0.5**0.5), "title": "", "text": "csv", **MORE},
+        {"rank": 2, "doc_id": "d2", "score": pytest.approx(0.5), "title": "Two", "text": "csv file", **MORE},
     ]
-    assert err == "not in the vocabulary: files\n"
+    assert err == "not in the vocabulary: files (known: file)\n"
 
 
 def test_text_shows_scores_to_four_places_and_says_how(ask: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +93,7 @@ def test_a_typed_k_beyond_the_corpus_is_refused(ask: Any, capsys: pytest.Capture
 
 
 def test_the_default_k_is_clipped_with_a_notice(capsys: pytest.CaptureFixture[str]) -> None:
-    assert search.fitted(config.Search.k, searcher()) == 3
+    assert desk.fitted(config.Search.k, searcher()) == 3
     assert capsys.readouterr().err == "k: 3 instead of 5, for three has no more documents\n"
 
 
@@ -162,7 +153,135 @@ def test_no_input_is_no_answer(
     assert capsys.readouterr() == ("", "")
 
 
-HEAVY = ("torch", "polars", "faiss", "bm25s", "wandb", "tqdm", "twotower.data.docstrings")
+# several queries
+
+
+def test_a_file_of_queries_is_answered_as_a_run(ask: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("q.jsonl").write_text('{"_id": "q7", "text": "csv"}\n{"_id": "q8", "text": "matrix"}\n')
+    assert ask("queries=q.jsonl", "format=trec") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "q7 Q0 d1 1 1.0 case",
+        f"q7 Q0 d2 2 {float(np.float32(0.5**0.5))!r} case",
+        "q8 Q0 d3 1 1.0 case",
+        "q8 Q0 d1 2 0.0 case",
+    ]
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_piped_queries_are_numbered_by_their_lines(
+    form: str, ask: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed(monkeypatch, b"csv\n\n:k files\n")  # no command: it may be anybody's query
+    assert ask("queries=-", f"format={form}", "k=1") == 0
+    out, err = capsys.readouterr()
+    if form == "json":
+        found = [json.loads(line) for line in out.splitlines()]
+        assert [(one["query_id"], one["query"]) for one in found] == [("1", "csv"), ("3", ":k files")]
+    else:
+        assert out.startswith("1: csv\n 1  1.0000  d1\n    csv\n3: :k files\n 1  ")
+    assert err == "3: not in the vocabulary: k, files (known: file)\n"
+
+
+def test_what_comes_before_a_bad_line_is_answered(ask: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("q.txt").write_bytes(b"csv\ncaf\xe9\nfile\n")
+    assert ask("queries=q.txt", "format=json") == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["query"] == "csv"
+    assert err == "twotower: q.txt:2: query: its bytes are not UTF-8, want text\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("csv", "queries=q.txt"), "queries: got q.txt and a query too, want one of the two"),
+        (("queries=none.txt",), "queries: none.txt: no such file"),
+        (
+            ("csv", "source=wiki"),
+            "source: three has no 'wiki' (want one of none: its documents have no source)",
+        ),
+        (("csv", "weight=2"), "weight: got 2.0, want at least 0 and at most 1"),
+        (("csv", "hybrid=maybe"), "hybrid: got 'maybe', want off or rrf or weighted"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    words: tuple[str, ...], said: str, ask: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(*words) == 2
+    assert capsys.readouterr() == ("", f"twotower: {said}\n")
+
+
+def test_an_id_with_white_space_is_refused_in_a_run_alone(
+    ask: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("q.jsonl").write_text('{"_id": "q 7", "text": "csv"}\n')
+    assert ask("queries=q.jsonl", "format=trec") == 2
+    assert "format=trec: 'q 7' has white space" in capsys.readouterr().err
+    assert ask("queries=q.jsonl", "format=json") == 0
+
+
+def test_each_query_adds_a_line_to_the_log_and_none_without_it(ask: Any) -> None:
+    Path("q.txt").write_text("csv\nmatrix tables\n")
+    assert ask("csv files", "log=logs/asked.jsonl") == 0
+    assert ask("queries=q.txt", "log=logs/asked.jsonl", "k=1") == 0
+    assert ask("csv") == 0
+    lines, torn = appended.read(Path("logs/asked.jsonl"))
+    assert torn == 0
+    assert [(line["query"], line["ids"], line["unknown"]) for _, line in lines] == [
+        ("csv files", ["d1", "d2"], ["files"]),
+        ("csv", ["d1"], []),
+        ("matrix tables", ["d3"], ["tables"]),
+    ]
+    assert {(line["index"], line["checkpoint"]) for _, line in lines} == {("three", "model.pt")}
+
+
+def test_a_log_that_cannot_be_written_is_one_line(ask: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("in the way")
+    assert ask("csv", "log=file/asked.jsonl") == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("twotower: file")
+
+
+PUNCTUATION = "".join(char for char in map(chr, range(33, 127)) if not char.isalnum())
+
+
+@pytest.mark.parametrize("char", [*PUNCTUATION, PUNCTUATION, "’", "«»", "…", "\u200d", "\u202e"])
+def test_every_punctuation_mark_may_stand_in_a_query(
+    char: str, ask: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for query in (f"csv{char}file", f"{char} csv", f"csv {char}"):
+        assert ask("format=json", "--", query) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["query"] == query
+        assert found["hits"][0]["doc_id"] in ("d1", "d2")
+
+
+def test_a_named_index_answers_with_its_own_checkpoint(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Indexes(workplace)
+    made.build()
+    capsys.readouterr()
+    words = ["k=2", "format=json", f"index_dir={made.root}"]
+    assert cli.main(["search", "read a csv file", "index=docs", *words, "log=log"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["index"], found["checkpoint"]) == ("docs@v0001", str(made.case.checkpoint))
+    assert all(0 <= hit["percentile"] <= 100 for hit in found["hits"])
+    assert appended.read(Path("log"))[0][0][1]["index"] == "docs@v0001"
+    assert cli.main(["search", "csv", "index=dosc", *words]) == 2
+    assert "did you mean docs?" in capsys.readouterr().err
+
+
+HEAVY = (
+    "torch",
+    "polars",
+    "faiss",
+    "bm25s",
+    "wandb",
+    "tqdm",
+    "prompt_toolkit",
+    "rich.live",
+    "rich.table",
+    "twotower.data.docstrings",
+)
 PROBE = f"""
 import sys
 from twotower.cli import main
@@ -185,27 +304,20 @@ def test_a_search_with_its_bundle_at_hand_imports_no_torch(command: Any, workpla
 def test_a_terminal_has_a_prompt_that_remembers(workplace: Path) -> None:
     open_searcher(Case(workplace, config.MLPTower(hidden_dim=5)).request())
     words = ["-m", "twotower", "search", "checkpoint=model.pt", "cache_dir=cache", "k=6"]
-    first = [("query> ", b"csv\r"), ("6  .*query> ", b":k 2\r"), ("k: 2.*query> ", b"csv\r")]
-    shown, code = typed(words, [*first, (" 2  .* documents of .*query> ", b":quit\r")], workplace)
+    state = {"XDG_STATE_HOME": str(workplace / "state")}
+    first: Steps = [("query> ", b"csv\r"), ("6  .*query> ", b":k 2\r"), ("k: 2.*query> ", b"csv\r")]
+    shown, code = typed(words, [*first, (" 2  .* documents of .*query> ", b":quit\r")], workplace, **state)
     assert code == 0, shown
     assert shown.count(" 6  ") == 1
     assert shown.count("csv.reader") >= 1
-    again = [("query> ", b"\x1b[A"), (":quit", b"\x1b[A"), ("csv", b"\r"), ("6  .*query> ", b"\x04")]
-    shown, code = typed(words, again, workplace)
-    assert code == 0, shown
-    assert (workplace / "cache" / "history").read_text().split("\n") == [
-        "csv",
-        ":k 2",
-        "csv",
-        ":quit",
-        "csv",
-        "",
+    again: Steps = [("query> ", b"\x1b[A"), (":quit", b"\x1b[A"), ("csv", b"\r")]
+    again = [
+        *again,
+        ("6  .*query> ", b"csv\x03"),
+        ("query> .*query> ", b"\x03"),
+        ("leaves.*query> ", b"\x03"),
     ]
-
-
-@pytest.mark.slow
-def test_ctrl_c_on_an_empty_line_leaves_with_130(workplace: Path) -> None:
-    open_searcher(Case(workplace, config.MLPTower(hidden_dim=5)).request())
-    words = ["-m", "twotower", "search", "checkpoint=model.pt", "cache_dir=cache", "k=6"]
-    shown, code = typed(words, [("query> ", b"csv\x03"), ("query> .*query> ", b"\x03")], workplace)
+    shown, code = typed(words, again, workplace, **state)
     assert (code, shown.splitlines()[-1].endswith("interrupted")) == (130, True), shown
+    kept = (workplace / "state" / "twotower" / "history").read_text()
+    assert kept.split("\n") == ["csv", ":k 2", "csv", ":quit", "csv", ""]

@@ -9,12 +9,13 @@ from conftest import ROOT, terminal
 from hypothesis import given
 from hypothesis import strategies as st
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from twotower import show
-from twotower.show import Grid
+from twotower.show import Grid, Line
 
 ODD = 'run [bold]x[/bold] :100: | \x1b[31m, "q"'
 """What a name may hold: markup, an emoji's code, a cell's border, a terminal's colour, a comma, quotes."""
@@ -40,7 +41,7 @@ def shown(capsys: pytest.CaptureFixture[str]) -> Shown:
 
 def on_a_terminal(code: str, columns: int = 80, **env: str) -> str:
     """What `code` writes to a terminal."""
-    code = f"from twotower import show; from twotower.show import Grid; {code}"
+    code = f"from twotower import show; from twotower.show import Grid, Line; {code}"
     settings = {"PYTHONPATH": str(ROOT), "COLUMNS": str(columns), "TERM": "xterm", **env}
     return terminal(code, {**os.environ, **settings}, timeout=30)
 
@@ -68,8 +69,7 @@ def test_a_terminal_cannot_be_driven_from_a_text(capsys: pytest.CaptureFixture[s
     show.talk(hostile)
     show.error(hostile)
     show.grid(Grid(hostile, [hostile], [[hostile]]), "table")
-    row = {"rank": 1, "score": 0.5, "doc_id": hostile, "title": hostile, "text": hostile}
-    show.hits([row], hostile)
+    show.lines([Line([(hostile, ""), (hostile, "bold")], 4)])
     out = capsys.readouterr()
     assert {char for char in out.out + out.err if not char.isprintable()} == {"\n"}
 
@@ -86,6 +86,15 @@ def test_a_document_is_one_json_document(capsys: pytest.CaptureFixture[str]) -> 
     text = capsys.readouterr().out
     assert json.loads(text) == content
     assert "é" in text
+
+
+def test_a_document_cannot_drive_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    content = {"hostile": "a\x1b[2J\x7f\x9b31m\u202e\u2028\u200d\u2066\ufeff", "é東\U0001f600": ["\\u0041"]}
+    show.document(content)
+    text = capsys.readouterr().out
+    assert all(char.isprintable() or char == "\n" for char in text)
+    assert json.loads(text) == content
+    assert "é東\U0001f600" in text
 
 
 def test_a_document_without_a_number_is_refused() -> None:
@@ -129,23 +138,31 @@ def test_a_table_without_rows_shows_its_columns(form: str, shown: Shown) -> None
     assert "MRR@10" in text
 
 
-def test_hits_show_rank_score_to_four_places_id_and_text(capsys: pytest.CaptureFixture[str]) -> None:
-    row = {
-        "rank": 1,
-        "score": 0.123456,
-        "doc_id": "a.b[bold]",
-        "title": "T",
-        "text": "line\none " + "word " * 100,
-    }
-    show.hits([row, {**row, "rank": 10, "title": ""}], "3 ms")
-    out = capsys.readouterr()
-    first, text, second, _ = out.out.splitlines()
-    assert first == " 1  0.1235  a.b[bold]  T"
-    assert second == "10  0.1235  a.b[bold]"
-    assert text.startswith("    line one word")
-    assert text.endswith("word ...")
-    assert len(text) <= 4 + 300 + 4
-    assert out.err == "3 ms\n"
+def test_lines_are_piped_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    show.lines([Line([("a [bold]", "bold"), ("  b", "")]), Line([("word " * 100, "red")], 4)])
+    show.lines([])
+    assert capsys.readouterr().out == "a [bold]  b\n    " + "word " * 100 + "\n"
+
+
+def test_lines_fold_between_words_at_the_width_of_the_terminal() -> None:
+    code = "show.lines([Line([('漢字 ' * 30, 'bold'), ('\\U0001f600 ' * 9, '')], 4)])"
+    lines = on_a_terminal(code, columns=40, NO_COLOR="1").splitlines()
+    assert all(line.startswith("    ") and cell_len(line) <= 40 for line in lines)
+    assert len(lines) == 5  # seven words of 5 columns on each
+    assert sum(line.count("漢字") for line in lines) == 30
+    assert sum(line.count("\U0001f600") for line in lines) == 9
+
+
+@pytest.mark.parametrize("text", ["שלום 12", "مرحبا", "a שלום b"])
+def test_text_from_right_to_left_stays_in_its_place(text: str) -> None:
+    assert show.isolated(f"  {text} ") == f"  \u2068{text}\u2069 "
+    shown = on_a_terminal(f"show.lines([Line([({text!r}, 'bold'), (' 0.5', '')])])", NO_COLOR="1")
+    assert shown == f"\u2068{text}\u2069 0.5\n"
+
+
+@pytest.mark.parametrize("text", ["", "plain", "Zürich 東京 \U0001f600"])
+def test_other_text_is_left_alone(text: str) -> None:
+    assert show.isolated(text) == text
 
 
 def test_colours_are_for_terminals_that_want_them() -> None:

@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]  # Hydra reads conf/ with it
 
 from twotower import knobs, manual, show
-from twotower.config import GROUPS
+from twotower.config import GROUPS, SHORT
 from twotower.manual import COMMANDS, Command
 
 
@@ -62,10 +62,11 @@ def composed(name: str, words: Sequence[str], run: knobs.Stored | None = None) -
     """
     bare, settings = knobs.split(words)
     command = COMMANDS[name]
+    settings = _spelled_out(settings, command)
     if bad := [word for word in before_dashes(words) if word.startswith("-")]:
         way = f"a {command.bare} that begins with - stands after --" if command.bare else "with no dashes"
         raise ValueError(f"{bad[0]}: no such option; knobs are written name=value, {way} ({name} --help)")
-    if len(bare) > len(command.bare.split()):
+    if len(bare) > command.limit:
         want = command.wanted or "knobs alone, as name=value"
         raise ValueError(f"{name}: got {' '.join(bare)[:60]!r}, want {want}")
     kept = run or knobs.Stored({}, {})
@@ -78,6 +79,18 @@ def composed(name: str, words: Sequence[str], run: knobs.Stored | None = None) -
         raise ValueError(f"{conf_dir()}: {' '.join(str(error).split())}") from None
     knobs.check_bounds(cfg)
     return Composed(bare, cfg, idle)
+
+
+def _spelled_out(settings: Mapping[str, str], command: Command) -> dict[str, str]:
+    """`doc_tower=frozen:@best` as `doc_tower=frozen doc_tower.checkpoint=@best`; the rest as it is."""
+    made: dict[str, str] = {}
+    for key, value in settings.items():
+        choice, colon, rest = value.partition(":")
+        if colon and key in _groups(command) and choice in GROUPS[key] and choice in SHORT:
+            made |= {key: choice, f"{key}.{SHORT[choice]}": rest}
+        else:
+            made[key] = value
+    return made
 
 
 def before_dashes(words: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ twotower --help            one line a command
 twotower train --help      every knob with its unit and default, every group with its choices
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
@@ -19,7 +20,12 @@ class Command:
     config: type
     line: str
     bare: str = ""
-    """Names of the bare arguments, if it takes any."""
+    """Names of the bare arguments, if it takes any; `...` after the last lets that one stand repeatedly."""
+
+    @property
+    def limit(self) -> float:
+        """The most bare arguments."""
+        return math.inf if self.bare.endswith("...") else len(self.bare.split())
 
     @property
     def wanted(self) -> str:
@@ -43,6 +49,11 @@ COMMANDS: Mapping[str, Command] = {
         config.Sweep, "launch many runs from one W&B sweep file, on this machine or on a server", bare="FILE"
     ),
     "search": Command(config.Search, "answer a query; without one, a prompt", bare="QUERY"),
+    "index": Command(
+        config.Index,
+        "build, add, remove, update, list, info, stats, check, switch, rollback or prune named indexes",
+        bare="ACTION NAME ...",
+    ),
     "doctor": Command(config.Doctor, "say what a checkpoint holds, and check it or a folder of them"),
     "convert": Command(config.Convert, "bring over a checkpoint of an older system", bare="FILE"),
     "export": Command(config.Export, "write a checkpoint as a folder that other libraries load"),
@@ -71,6 +82,9 @@ def page(name: str, chosen: Mapping[str, str]) -> str:
     for group, default in chosen.items():
         if group == "doc_tower":
             parts += ["", "doc_tower=mlp|gru: the same knobs as query_tower, for documents."]
+            kind = GROUPS[group]["frozen"]
+            parts += ["", f"doc_tower=frozen: {str(kind.__doc__).splitlines()[0]}"]
+            parts += _columns(list(knobs.lines_of(kind, defaults(kind), "doc_tower.")))
             continue
         for choice in [default, *(other for other in GROUPS[group] if other not in (default, "stored"))]:
             kind = GROUPS[group][choice]

@@ -7,27 +7,32 @@
 The only module that reads the terminal. Nothing here goes to stdout: the prompt is talk.
 """
 
-import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from twotower import knobs, show
+from twotower import knobs, recall, show
 
 if TYPE_CHECKING:  # prompt_toolkit takes 0.1 s
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+    from prompt_toolkit.document import Document
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 INVITATION = "a query on each line; :help lists the commands; Ctrl-D leaves"
 PROMPT = "query> "
-KEPT = 1000
-"""Lines of history that a session starts with; a longer file is cut to these."""
 SHORT = {"h": "help", "q": "quit"}
 """What may stand for a command's name."""
+OFFERED = 100
+"""Words that completion offers at most."""
+
+Complete = Callable[[str], Iterable[str]]
+"""From what has been typed to what it may become."""
 
 
 class Leave(Exception):  # noqa: N818  - not an error
@@ -44,26 +49,55 @@ class Command:
     """Called with what stands after the name; its ValueError is shown, and the prompt goes on."""
     argument: str = ""
     """What `:help` calls that; empty for a command that takes nothing."""
+    complete: Complete = lambda _: ()
+    """What may stand there."""
 
 
-def converse(answer: Callable[[str], None], commands: Mapping[str, Command], history: Path) -> None:
+@dataclass(frozen=True)
+class Aid:
+    """What a terminal offers beside the line that is typed."""
+
+    words: Complete = lambda _: ()
+    """What the last word of a query may become, on Tab."""
+    toolbar: Callable[[], str] | None = None
+    """The line below: asked for anew each time that it is drawn."""
+
+
+def converse(
+    answer: Callable[[str], None], commands: Mapping[str, Command], history: Path, aid: Aid | None = None
+) -> None:
     """A line, its answer, until standard input ends or `:quit`; `:help` and `:quit` stand beside `commands`.
 
-    A ValueError of `answer` or of a command is one line, and the next question is read. The file `history`
-    keeps what is typed on a terminal, if it can be written. Raises KeyboardInterrupt for Ctrl-C on an empty
-    line.
+    A ValueError or OSError of `answer` or of a command is one line, and the next question is read; on a
+    terminal Ctrl-C ends no more than the answer. The file `history` keeps what is typed there, if it can be
+    written. Raises KeyboardInterrupt for Ctrl-C twice on an empty line, or where questions come from a pipe.
     """
     table = completed(commands)
-    for line in questions({f":{name}": command.line for name, command in table.items()}, history):
+    for line in questions(table, history, aid or Aid()):
         try:
-            if line.startswith(":"):
-                obey(line, table)
-            elif line.strip():
-                answer(line[1:] if line.startswith(" ") and line.lstrip().startswith(":") else line)
+            _take(line, answer, table)
         except Leave:
             return
-        except ValueError as error:
-            show.error(" ".join(str(error).split()))
+        except BrokenPipeError:  # nobody reads the answers any more
+            raise
+        except (ValueError, OSError) as error:
+            show.error(show.one_line(error))
+        except KeyboardInterrupt as interrupt:
+            if interrupt.args or not is_terminal():  # SIGTERM's has arguments
+                raise
+            show.talk("interrupted; Ctrl-D leaves")
+
+
+def _take(line: str, answer: Callable[[str], None], table: Mapping[str, Command]) -> None:
+    if line.startswith(":"):
+        obey(line, table)
+    elif line.strip():
+        answer(line[1:] if line.startswith(" ") and line.lstrip().startswith(":") else line)
+
+
+def is_terminal() -> bool:
+    """Whether somebody types the questions."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def completed(commands: Mapping[str, Command]) -> dict[str, Command]:
@@ -98,9 +132,7 @@ def help_of(table: Mapping[str, Command]) -> str:
     """What `:help` prints: a line a command."""
     rows = {f":{name} {command.argument}".rstrip(): command.line for name, command in table.items()}
     width = max(map(len, rows))
-    keys = (
-        "Up recalls what was typed, Tab completes a command, Ctrl-C clears the line or leaves an empty one."
-    )
+    keys = "Up recalls what was typed, Tab completes, Ctrl-C clears the line or ends a search, Ctrl-D leaves."
     return "\n".join([*(f"  {left:<{width}}  {right}" for left, right in rows.items()), keys])
 
 
@@ -108,72 +140,128 @@ def _leave(rest: str) -> None:
     raise Leave
 
 
-def questions(words: Mapping[str, str], history: Path) -> Iterator[str]:
-    """Lines from standard input until it ends; a terminal sees an invitation and a prompt, and can edit.
+def piped() -> Iterator[str]:
+    """Lines from standard input until it ends, without their ends; none where it is closed.
 
-    `words` are completed, each with a remark. Bytes that are not UTF-8 arrive as halves of surrogate pairs,
-    for the caller to refuse.
+    Bytes that are not UTF-8 arrive as halves of surrogate pairs, for the caller to refuse.
     """
-    if sys.stdin is None:  # it was closed
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+    yield from (line.rstrip("\r\n") for line in sys.stdin or ())
+
+
+def questions(table: Mapping[str, Command], history: Path, aid: Aid) -> Iterator[str]:
+    """Lines from standard input until it ends; a terminal sees an invitation and a prompt, and can edit."""
+    if not is_terminal():
+        yield from piped()
         return
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")
-    if not sys.stdin.isatty():
-        yield from (line.rstrip("\r\n") for line in sys.stdin)
-        return
     show.talk(INVITATION)
     screen = next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)
     dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
-    yield from _plain() if dumb or screen is None else _edited(screen, words, history)
+    if dumb or screen is None:
+        yield from _plain()
+    else:
+        yield from _edited(_session(screen, table, aid, recall.remembered(history)), history)
 
 
 def _plain() -> Iterator[str]:
     """Lines from a terminal that can do no more than show them."""
-    show.ask(PROMPT)
-    for line in iter(sys.stdin.readline, ""):
-        yield line.rstrip("\r\n")
+    while True:
         show.ask(PROMPT)
-    show.talk("")
+        try:
+            line = sys.stdin.readline()
+        except KeyboardInterrupt as interrupt:
+            if interrupt.args:  # SIGTERM's has arguments
+                raise
+            show.talk("")
+            continue
+        if not line:
+            show.talk("")
+            return
+        yield line.rstrip("\r\n")
 
 
-def _edited(screen: TextIO, words: Mapping[str, str], history: Path) -> Iterator[str]:
+def _edited(session: "PromptSession[str]", history: Path) -> Iterator[str]:
     """Lines typed with arrow keys, history and completion."""
-    session = _session(screen, words, remembered(history))
+    warned = False
     while True:
         try:
             line = session.prompt()
         except EOFError:
             return
         except KeyboardInterrupt as interrupt:
-            if interrupt.args or not session.default_buffer.text:  # SIGTERM's has arguments
+            empty = not session.default_buffer.text
+            if interrupt.args or (empty and warned):  # SIGTERM's has arguments
                 raise
+            if empty:
+                show.talk("Ctrl-D leaves; Ctrl-C once more does too")
+            warned = empty
             continue
+        warned = False
         if line.strip():
-            remember(history, line)
+            recall.remember(history, line)
         yield line
 
 
-def _session(screen: TextIO, words: Mapping[str, str], past: list[str]) -> "PromptSession[str]":
+def completions(text: str, table: Mapping[str, Command], aid: Aid) -> Iterator[tuple[str, int, str]]:
+    """What may stand instead of how many of the last characters typed, and a remark on it.
+
+    >>> [*completions(":qu", {"quit": Command("leave", print)}, Aid())]
+    [(':quit', 3, 'leave')]
+    """
+    name, space, rest = text.partition(" ")
+    if text.startswith(":") and space:
+        command = table.get(SHORT.get(name[1:], name[1:]))
+        rest = rest.lstrip()
+        yield from (
+            (one, len(rest), "") for one in islice(command.complete(rest) if command else (), OFFERED)
+        )
+    elif text.startswith(":"):
+        yield from (
+            (f":{one}", len(text), command.line)
+            for one, command in table.items()
+            if one.startswith(name[1:].lower())
+        )
+    elif text and not text[-1].isspace():
+        word = text.split()[-1]
+        yield from ((one, len(word), "") for one in islice(aid.words(word), OFFERED))
+
+
+def _session(screen: TextIO, table: Mapping[str, Command], aid: Aid, past: list[str]) -> "PromptSession[str]":
     # 0.1 s, which a query on the command line or from a pipe need not wait for
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.completion import WordCompleter
     from prompt_toolkit.filters import Condition
     from prompt_toolkit.history import InMemoryHistory
     from prompt_toolkit.output.defaults import create_output
 
     # while a query is typed no menu can come, and no lines are kept free for one
     commanding = Condition(lambda: session.default_buffer.text.startswith(":"))
+    toolbar = aid.toolbar
     session: PromptSession[str] = PromptSession(
         [("bold ansicyan", PROMPT)],  # NO_COLOR leaves the bold
-        completer=WordCompleter(list(words), meta_dict=dict(words), sentence=True),
+        bottom_toolbar=(lambda: [("", show.printable(toolbar()))]) if toolbar else None,
+        completer=_completer(table, aid),
         complete_while_typing=commanding,
         enable_suspend=True,
         history=InMemoryHistory(past),
         key_bindings=_bindings(),
-        reserve_space_for_menu=min(8, len(words)),
+        reserve_space_for_menu=min(8, len(table)),
         output=create_output(screen),
     )
     return session
+
+
+def _completer(table: Mapping[str, Command], aid: Aid) -> "Completer":
+    from prompt_toolkit.completion import Completer, Completion  # 0.1 s, as above
+
+    class Offers(Completer):
+        def get_completions(self, document: "Document", event: "CompleteEvent") -> "Iterable[Completion]":
+            for text, typed, remark in completions(document.text_before_cursor, table, aid):
+                yield Completion(text, -typed, display_meta=remark)
+
+    return Offers()
 
 
 def _bindings() -> "KeyBindings":
@@ -188,31 +276,3 @@ def _bindings() -> "KeyBindings":
         event.current_buffer.insert_text(" ".join(event.data.splitlines()))
 
     return bindings
-
-
-def remembered(history: Path) -> list[str]:
-    """The last lines of the file, oldest first; none where it cannot be read. A long file is cut to them."""
-    try:
-        lines = history.read_bytes().decode(errors="replace").splitlines()
-    except OSError:
-        return []
-    if len(lines) > KEPT:
-        lines = lines[-KEPT:]
-        aside = history.with_name(f".{history.name}-{os.getpid()}")
-        with contextlib.suppress(OSError):  # a history that stays long does no harm
-            _append(aside, lines)
-            aside.replace(history)
-    return lines
-
-
-def remember(history: Path, line: str) -> None:
-    """Add a line to the file; what cannot be written is forgotten when the session ends."""
-    with contextlib.suppress(OSError):
-        history.parent.mkdir(parents=True, exist_ok=True)
-        _append(history, [" ".join(line.splitlines())])
-
-
-def _append(path: Path, lines: list[str]) -> None:
-    """Lines at the end of a file that its owner alone may read, as shells keep theirs."""
-    with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
-        file.write("".join(f"{line}\n" for line in lines).encode(errors="replace"))

@@ -4,19 +4,26 @@ import csv
 import io
 import json
 import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.cells import cell_len
-from rich.console import Console, Group
-from rich.live import Live
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
+if TYPE_CHECKING:  # rich takes 0.05 s, which what is piped does without
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+_LEFTWARDS = {"R", "AL", "AN"}
+"""Directions of letters and digits that are written from right to left."""
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+"""Control characters that JSON lets stand, marks of direction among them."""
+_NARROWEST = 20
+"""Columns that a line takes on the narrowest terminal."""
 _BOUNDLESS = 100_000
 """Columns of a table that is measured."""
 
@@ -49,18 +56,25 @@ def result(text: str) -> None:
 
 
 def document(content: Any, indent: int | None = 2) -> None:
-    """One JSON document, on stdout; on one line without `indent`."""
+    """One JSON document, on stdout; on one line without `indent`. What could drive a terminal is escaped."""
     plain = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
-    result(json.dumps(content, indent=indent, ensure_ascii=plain, allow_nan=False))
+    text = json.dumps(content, indent=indent, ensure_ascii=plain, allow_nan=False)
+    result(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def talk(text: str) -> None:
     """A remark, on stderr; it may have several lines."""
-    _console(sys.stderr).print(Text("\n".join(map(printable, text.split("\n")))))
+    sys.stderr.write("".join(f"{printable(line)}\n" for line in text.split("\n")))
+    sys.stderr.flush()
 
 
 def error(text: str) -> None:
     """One line on stderr that says what went wrong."""
+    if not _is_drawn(sys.stderr):
+        talk(f"twotower: {printable(text)}")
+        return
+    from rich.text import Text  # 0.05 s, as above
+
     _console(sys.stderr).print(Text.assemble(("twotower:", "bold red"), f" {printable(text)}"))
 
 
@@ -96,10 +110,13 @@ def grid(table: Grid, form: str) -> None:
 
 def _rich(heading: str, lines: list[list[str]], dim: Sequence[bool], spare: Sequence[str]) -> None:
     """Only the first column folds; a table that is piped, or too wide even without `spare`, is not cut."""
-    console = _console(sys.stdout)
-    if not console.is_terminal:
-        result("\n".join([heading, *_piped(lines, "-" if console.options.ascii_only else "\u2500")]))
+    if not _is_drawn(sys.stdout):
+        utf = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+        result("\n".join([heading, *_piped(lines, "\u2500" if utf else "-")]))
         return
+    from rich.text import Text  # 0.05 s, as above
+
+    console = _console(sys.stdout)
     left_out: list[str] = []
     shown, needed = _table(console, lines, dim)
     for name in spare:
@@ -133,8 +150,12 @@ def _padded(cell: str, width: int, place: int) -> str:
     return room + cell if place else cell + room
 
 
-def _table(console: Console, lines: list[list[str]], dim: Sequence[bool]) -> tuple[Table, Measurement]:
+def _table(console: "Console", lines: list[list[str]], dim: Sequence[bool]) -> "tuple[Table, Measurement]":
     """The table, and the widths that it can take."""
+    from rich import box  # 0.05 s, as above
+    from rich.table import Table  # 0.05 s, as above
+    from rich.text import Text  # 0.05 s, as above
+
     shown = Table(box=box.SIMPLE_HEAD)
     first, *others = lines[0]
     shown.add_column(Text(first), overflow="fold", min_width=min(12, max(len(line[0]) for line in lines)))
@@ -153,10 +174,11 @@ class Board:
     """
 
     def __init__(self) -> None:
-        console = _console(sys.stderr)
-        self._live = (
-            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        )
+        self._live = None
+        if _is_drawn(sys.stderr):
+            from rich.live import Live  # 0.05 s, as above
+
+            self._live = Live(console=_console(sys.stderr), auto_refresh=False, transient=True)
 
     @property
     def drawn(self) -> bool:
@@ -175,28 +197,50 @@ class Board:
     def draw(self, table: Grid) -> None:
         """Draw `table` in place of what was there."""
         if self._live:
+            from rich.console import Group  # 0.05 s, as above
+            from rich.text import Text  # 0.05 s, as above
+
             lines = [[printable(cell) for cell in line] for line in (table.columns, *table.rows)]
             shown, _ = _table(self._live.console, lines, table.dim)
             self._live.update(Group(Text(printable(table.heading), style="bold"), shown), refresh=True)
 
 
-def hits(rows: Sequence[Mapping[str, Any]], footer: str) -> None:
-    """Search hits: rank, score to four places, id, text; then one line on how it was found."""
+@dataclass(frozen=True)
+class Line:
+    """A line in pieces, each a text and its style; it begins `indent` columns from the left."""
+
+    pieces: Sequence[tuple[str, str]]
+    indent: int = 0
+
+    @property
+    def plain(self) -> str:
+        """Without styles, in characters that can do a terminal no harm."""
+        return " " * self.indent + "".join(printable(text) for text, _ in self.pieces)
+
+
+def lines(rows: Iterable[Line]) -> None:
+    """Lines on stdout: piped as they are; on a terminal in their styles, folded at its width as it is now."""
+    if not _is_drawn(sys.stdout):
+        if text := "\n".join(row.plain for row in rows):
+            result(text)
+        return
+    from rich.text import Text  # 0.05 s, as above
+
     console = _console(sys.stdout)
     for row in rows:
-        head = Text(f"{row['rank']:>2}  ")
-        head.append(f"{row['score']:.4f}", style=_shade(row["score"]))
-        head.append(f"  {printable(row['doc_id'])}", style="bold")
-        if row["title"]:
-            head.append(f"  {printable(row['title'])}")
-        console.print(head)
-        console.print(Text("    " + printable(cut(row["text"]))), style="default")
-    talk(footer)
+        whole = Text.assemble(*((isolated(printable(text)), style) for text, style in row.pieces))
+        for part in whole.wrap(console, max(_NARROWEST, console.width - row.indent)):
+            part.rstrip()
+            console.print(Text(" " * row.indent) + part)
 
 
-def _shade(score: float) -> str:
-    """Colour of a cosine."""
-    return "bold green" if score >= 0.6 else "green" if score >= 0.4 else "yellow" if score >= 0.2 else "red"
+def isolated(text: str) -> str:
+    """Text whose letters run from right to left, so marked that what stands beside it stays in its place."""
+    if text.isascii() or not any(unicodedata.bidirectional(char) in _LEFTWARDS for char in text):
+        return text
+    inner = text.strip()
+    begin = text.index(inner)  # spaces at the ends are the line's, and stay where they are
+    return f"{text[:begin]}\u2068{inner}\u2069{text[begin + len(inner) :]}"
 
 
 def cut(text: str, limit: int = 300) -> str:
@@ -214,14 +258,21 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
-class _Console(Console):
-    """Rich's console, but a reader of a pipe that leaves is the command line's to deal with."""
+def _is_drawn(stream: Any) -> bool:
+    """Whether there is a terminal, or somebody says that there is: rich decides then."""
+    forced = any(name in os.environ for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
+    return bool(stream.isatty() or forced) and _console(stream).is_terminal
 
-    def on_broken_pipe(self) -> None:
-        raise
 
+def _console(stream: Any) -> "Console":
+    """Without colours under NO_COLOR; long lines are left to the terminal."""
+    from rich.console import Console  # 0.05 s, as above
 
-def _console(stream: Any) -> Console:
-    """Plain when piped or with NO_COLOR; long lines are left to the terminal."""
+    class Ours(Console):
+        """Rich's, but a reader of a pipe that leaves is the command line's to deal with."""
+
+        def on_broken_pipe(self) -> None:
+            raise
+
     plain = bool(os.environ.get("NO_COLOR"))
-    return _Console(file=stream, highlight=False, soft_wrap=True, color_system=None if plain else "auto")
+    return Ours(file=stream, highlight=False, soft_wrap=True, color_system=None if plain else "auto")

@@ -11,13 +11,14 @@ import numpy as np
 from twotower import show
 from twotower.config import Diagnose, TableFormat
 from twotower.data import stamps
-from twotower.evaluation import geometry, names, reasons, remedies, results
+from twotower.evaluation import asking, geometry, names, reasons, remedies, results
 from twotower.evaluation.diagnosis import Diagnosis
 from twotower.evaluation.placed import Placed
 from twotower.evaluation.reasons import Evidence
 from twotower.evaluation.remedies import Facts
 from twotower.model.checkpoint import Loaded
 from twotower.model.sidecar import write_aside
+from twotower.search import asked
 from twotower.show import Grid
 from twotower.training import machine, measuring
 from twotower.training.measuring import Measurement, Task
@@ -75,7 +76,17 @@ def document(cfg: Diagnose, task: Task, ranked: _Ranked, other: _Ranked | None) 
         "geometry": dict(ranked.measured.geometry),
         "warnings": [said] if said else [],
         "against": against,
+        "asked": _asked(cfg, task, ranked.loaded) if cfg.log else None,
     }
+
+
+def _asked(cfg: Diagnose, task: Task, loaded: Loaded) -> dict[str, Any]:
+    """What the log says beside the split; raises ValueError for a log that is none, or empty."""
+    lines, torn = asked.read(Path(cfg.log))
+    reader = loaded.retriever.tokenizer, loaded.retriever.vocab
+    rows = np.unique(task.judgements.queries)
+    content = asking.compare(lines, task.collection.query_texts, rows, reader, examples=cfg.examples)
+    return {"log": cfg.log, "torn": torn, **content}
 
 
 def _subject(cfg: Diagnose, name: str) -> Checkpoint:
@@ -143,6 +154,8 @@ def _page(content: Mapping[str, Any], form: str) -> None:
             show.grid(_examples(cause["title"], cause["examples"]), form)
     if content["against"]:
         _against(content["against"], form)
+    if content["asked"]:
+        _lines(f"asked, in {content['asked']['log']}", asking.said(content["asked"]), form)
     _lines("how the vectors lie", _geometry(content), form)
     _lines("to try", _tries(content["causes"]), form)
 

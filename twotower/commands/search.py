@@ -1,111 +1,104 @@
-"""`twotower search`: answer a query from a collection's documents; without one, a prompt."""
+"""`twotower search`: answer a query, or a file of them, from an index; without any, a prompt."""
 
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twotower import knobs, prompt, show
-from twotower.config import AnswerFormat, Search
+from twotower import config, prompt, recall, show
+from twotower.config import Search
 from twotower.data import stamps
 from twotower.evaluation import names
-from twotower.search import exact, searcher
+from twotower.search import desk, queries, searcher, versions
+from twotower.search.desk import Desk
 from twotower.search.opening import Request, open_searcher
-from twotower.search.searcher import Answer, Searcher
+from twotower.search.orders import Orders
+from twotower.search.origins import DOCS
+from twotower.search.queries import Query
+from twotower.search.searcher import Searcher
 
 if TYPE_CHECKING:  # torch
     from twotower.model.checkpoint import Loaded
 
-HISTORY = "history"
-"""File in the cache folder that keeps what was asked at the prompt."""
+LATEST = "@latest"
+"""The checkpoint where neither it nor an index is named."""
+STDIN = "-"
+"""Stands for standard input in `queries`."""
 
 
 def run(cfg: Search, query: str | None = None) -> int:
-    """Answer `query`, or one query after another from standard input."""
+    """Answer `query`, or those of `queries`, or one after another from standard input."""
     if query is not None:
         searcher.check(query)
-    path = names.find(cfg.checkpoint, Path(cfg.checkpoint_dir), source=stamps.source_of(cfg.data))
-    request = Request(path, cfg.data, Path(cfg.cache_dir), lambda: _loaded(path, cfg), show.talk)
-    opened = open_searcher(request)
-    desk = Desk(replace(cfg, k=fitted(cfg.k, opened)), path, opened)
-    if query is None:
-        prompt.converse(partial(desk.answer, indent=None), desk.commands(), Path(cfg.cache_dir) / HISTORY)
+        if cfg.queries:
+            raise ValueError(f"queries: got {cfg.queries} and a query too, want one of the two")
+    made = _desk(cfg)
+    if query is not None:
+        made.answer(query)
+    elif cfg.queries:
+        made.indent = None
+        for some in queries.batches(_queries(cfg.queries)):
+            made.answer_many(some)
     else:
-        desk.answer(query)
+        made.indent = None
+        orders = Orders(made, lambda name: _other(cfg, made.opened, name))
+        aid = prompt.Aid(orders.words, made.toolbar)
+        prompt.converse(made.answer, orders.table(), recall.file(), aid)
     return 0
 
 
-@dataclass
-class Desk:
-    """Where questions are answered: one searcher, and the settings that the prompt's commands change."""
-
-    cfg: Search
-    path: Path
-    """The checkpoint."""
-    opened: Searcher
-
-    def answer(self, query: str, indent: int | None = 2) -> None:
-        """Print the hits, with `format=json` as one document of that indent; ValueError for no query."""
-        answer = self.opened.search(query, self.cfg.k)
-        for remark in answer.remarks:
-            show.talk(show.printable(remark))
-        if self.cfg.format is AnswerFormat.json:
-            show.document(content(self.path, answer), indent)
-        else:
-            show.hits([asdict(hit) for hit in answer.hits], footer(self.opened, answer))
-
-    def commands(self) -> dict[str, prompt.Command]:
-        """The prompt's commands, by name."""
-        return {"k": prompt.Command("show that many hits", self.set_k, "N")}
-
-    def set_k(self, text: str) -> None:
-        """Show `text` many hits from here on; without a number, say how many. ValueError for a bad one."""
-        if text:
-            changed = replace(self.cfg, k=knobs.convert("k", text, int))
-            knobs.check_bounds(changed)
-            check_k(changed.k, self.opened)
-            self.cfg = changed
-        show.talk(f"k: {self.cfg.k}")
+def _desk(cfg: Search) -> Desk:
+    opened, path = _opened(cfg)
+    folder = opened.index.folder.absolute()  # which of its versions answers, whatever is live by now
+    index = str(versions.resolve(folder.parent, str(folder))) if cfg.index else ""
+    made = Desk(replace(cfg, k=desk.fitted(cfg.k, opened)), opened, str(path), index)
+    made.set()  # what the index cannot do is said before the first query
+    return made
 
 
-def fitted(k: int, opened: Searcher) -> int:
-    """At most the documents there are: a default is clipped with a notice, a typed k is a ValueError."""
-    documents = len(opened)
-    if k == Search.k and k > documents:
-        show.talk(f"k: {documents} instead of {k}, for {opened.name} has no more documents")
-        return documents
-    check_k(k, opened)
-    return k
-
-
-def check_k(k: int, opened: Searcher) -> None:
-    """Raises ValueError for more hits than there are documents."""
-    if k > len(opened):
-        raise ValueError(f"k: got {k}, want at most {len(opened)}, the documents of {opened.name}")
-
-
-def content(path: Path, answer: Answer) -> dict[str, Any]:
-    """What `format=json` prints."""
-    return {
-        "query": answer.query,
-        "checkpoint": str(path),
-        "seconds": round(answer.seconds, 6),
-        "hits": [asdict(hit) for hit in answer.hits],
-    }
-
-
-def footer(opened: Searcher, answer: Answer) -> str:
-    """How the hits came about, in one line."""
-    steps = (
-        ("encode", answer.encode_seconds),
-        ("search", answer.search_seconds),
-        ("text", answer.text_seconds),
+def _opened(cfg: Search) -> tuple[Searcher, Path]:
+    """The searcher, and the checkpoint that encodes the queries."""
+    name = cfg.checkpoint or ("" if cfg.index else LATEST)
+    path = _found(cfg, name) if name else None
+    request = Request(
+        checkpoint=path,
+        data=cfg.data,
+        cache_dir=Path(cfg.cache_dir),
+        load=lambda path: _loaded(path, cfg),
+        say=show.talk,
+        index=cfg.index,
+        index_dir=Path(cfg.index_dir),
     )
-    times = ", ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in steps)
-    return f"{times}; {len(opened):,} documents of {opened.name}; {exact.engine(1)}; {opened.device}"
+    opened = open_searcher(request)
+    opened.finder.say = show.talk
+    return opened, path or Path(opened.index.manifest["checkpoint"]["path"])
 
 
-def _loaded(path: Path, cfg: Search) -> "Loaded":
+def _found(cfg: Search, name: str) -> Path:
+    return names.find(name, Path(cfg.checkpoint_dir), source=stamps.source_of(cfg.data))
+
+
+def _other(cfg: Search, opened: Searcher, name: str) -> Searcher:
+    """Another checkpoint over the documents that `opened` searches, or, as `index=NAME`, another index."""
+    if name.startswith("index="):
+        return _opened(replace(cfg, index=name.removeprefix("index="), checkpoint=""))[0]
+    sources = [record["source"] for record in opened.index.manifest["sources"]]
+    if len(sources) != 1 or sources[0].get("kind") == DOCS:
+        raise ValueError(
+            f"ab: {opened.name} is made of {len(sources)} sources or of a file of documents, which no "
+            "checkpoint alone can be asked about; build an index with the other one, and say :ab index=NAME"
+        )
+    data: Any = stamps.knobs_of(sources[0])
+    return _opened(replace(cfg, index="", checkpoint=name, data=data))[0]
+
+
+def _queries(source: str) -> Iterator[Query]:
+    if source == STDIN:
+        return queries.of_lines(prompt.piped(), "standard input")
+    return queries.of_file(Path(source))
+
+
+def _loaded(path: Path, cfg: config.Search) -> "Loaded":
     # torch (1.5 s): only vectors that are not there yet, and query towers other than an MLP, need it
     from twotower.model import checkpoint
     from twotower.training import machine

@@ -11,12 +11,13 @@ from twotower.config.diagnose import Diagnose
 from twotower.config.doctor import Doctor
 from twotower.config.evaluate import Evaluate
 from twotower.config.export import SAFETENSORS, SENTENCE_TRANSFORMERS, Export, ExportFormat
-from twotower.config.groups import GROUPS
+from twotower.config.groups import GROUPS, SHORT
+from twotower.config.index import Index, IndexKind, Storage
 from twotower.config.knobs import CUT_OFFS, Bounds, knob
 from twotower.config.leaderboard import BoardFormat, Leaderboard, TableFormat
 from twotower.config.loss import Contrastive, Distance, Loss, Margin, Negatives, Triplet
 from twotower.config.push import Push
-from twotower.config.search import AnswerFormat, Search
+from twotower.config.search import AnswerFormat, HitFormat, Hybrid, Search
 from twotower.config.source import (
     Beir,
     Docstrings,
@@ -30,7 +31,7 @@ from twotower.config.source import (
     Triplets,
 )
 from twotower.config.sweep import Engine, Sweep
-from twotower.config.tower import Activation, Bag, Cell, GRUTower, MLPTower, Pooling, Tower
+from twotower.config.tower import Activation, Bag, Cell, FrozenTower, GRUTower, MLPTower, Pooling, Tower
 from twotower.config.train import (
     Candidates,
     Device,
@@ -47,6 +48,7 @@ __all__ = [
     "GROUPS",
     "SAFETENSORS",
     "SENTENCE_TRANSFORMERS",
+    "SHORT",
     "Activation",
     "AnswerFormat",
     "Bag",
@@ -69,7 +71,12 @@ __all__ = [
     "Export",
     "ExportFormat",
     "Files",
+    "FrozenTower",
     "GRUTower",
+    "HitFormat",
+    "Hybrid",
+    "Index",
+    "IndexKind",
     "Leaderboard",
     "Loss",
     "MLPTower",
@@ -88,6 +95,7 @@ __all__ = [
     "Search",
     "Source",
     "Splittable",
+    "Storage",
     "Stored",
     "Sweep",
     "TableFormat",

@@ -34,6 +34,8 @@ class Diagnose:
     """Grade from which a judged document is relevant."""
     chunk: int = knob(65_536, at_least=1)
     """Documents searched at a time; bounds memory."""
+    log: str = ""
+    """What was asked, as `twotower search log=FILE` keeps it, to compare with what was judged."""
     format: TableFormat = TableFormat.table
     """Output: table, json, csv, markdown."""
     cache_dir: str = "data/cache"

@@ -8,7 +8,7 @@ from omegaconf import MISSING
 from twotower.config.knobs import CUT_OFFS, knob
 from twotower.config.loss import Loss
 from twotower.config.source import Source
-from twotower.config.tower import Tower
+from twotower.config.tower import FrozenTower, Tower
 
 
 class WordAlgorithm(StrEnum):
@@ -88,6 +88,8 @@ class Train:
     """A document is cut after so many words."""
     min_grade: int = knob(1, at_least=1)
     """Grade from which a judged document is relevant."""
+    judgements: str = ""
+    """File of what was judged at the prompt of search (`:judge`), which joins train; empty: none."""
 
     # word vectors
     vectors: str = "glove-50d"
@@ -108,8 +110,8 @@ class Train:
     # towers
     query_tower: Tower = MISSING
     """Query tower: mlp, gru."""
-    doc_tower: Tower = MISSING
-    """Document tower: mlp, gru."""
+    doc_tower: Tower | FrozenTower = MISSING
+    """Document tower: mlp, gru, frozen (another checkpoint's, as it is)."""
     tied: bool = False
     """One tower for queries and documents; doc_tower must then equal query_tower."""
     dim: int = knob(256, at_least=1)
