@@ -22,6 +22,7 @@ from twotower.data import stamps
 from twotower.evaluation import names
 from twotower.search import searcher
 from twotower.search.finding import Options
+from twotower.search.live import LiveSearcher
 from twotower.search.opening import Request, open_searcher
 from twotower.search.searcher import Hit, Searcher
 
@@ -56,17 +57,31 @@ class Model:
 
     def close(self) -> None:
         """Let go of the index's files; searching opens them again."""
-        opened = self.__dict__.pop("searcher", None)
-        if opened is not None:
-            opened.index.close()
+        for name in ("_live", "_own"):
+            opened = self.__dict__.pop(name, None)
+            if opened is not None:
+                (opened.now() if isinstance(opened, LiveSearcher) else opened).index.close()
 
-    @cached_property
+    @property
     def searcher(self) -> Searcher:
-        """Over the index, or the checkpoint's collection, which the first search encodes and keeps.
+        """Over the index, its live version, or the checkpoint's collection, which the first search encodes.
 
         Raises ValueError or OSError, in one line, where they are not what they were.
         """
+        return self._live.now() if self._request.index else self._own
+
+    @cached_property
+    def _live(self) -> LiveSearcher:
+        return LiveSearcher(self._request)
+
+    @cached_property
+    def _own(self) -> Searcher:
         return open_searcher(self._request)
+
+    @property
+    def _ready(self) -> Searcher | None:
+        """The searcher, if it is open."""
+        return self.searcher if {"_live", "_own"} & self.__dict__.keys() else None
 
     @cached_property
     def checkpoint(self) -> Path:
@@ -80,7 +95,7 @@ class Model:
     @property
     def dim(self) -> int:
         """D, the width of the vectors."""
-        opened = self.__dict__.get("searcher")
+        opened = self._ready
         if opened is not None:
             return int(opened.index.vectors.shape[1])
         return int(self._loaded.retriever.two_tower.form.dim)
@@ -91,7 +106,7 @@ class Model:
         Raises ValueError for what is not text.
         """
         texts = _texts("queries", queries)
-        opened = self.__dict__.get("searcher")
+        opened = self._ready
         if not texts:
             vectors = np.empty((0, self.dim), dtype=np.float32)
         elif opened is not None:

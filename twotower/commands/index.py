@@ -7,12 +7,13 @@ from typing import Any
 
 from twotower import knobs, show
 from twotower.config import AnswerFormat, Index
+from twotower.evaluation import index_compare
 from twotower.search import build, changes, checking, edits, index, inventory, origins, versions
 from twotower.search.build import Job
 from twotower.search.changes import Apply
 from twotower.search.stages import Plan
 from twotower.search.versions import Place
-from twotower.training import index_knobs
+from twotower.training import index_knobs, index_rivals
 
 
 def run(cfg: Index, *bare: str) -> int:
@@ -192,13 +193,42 @@ def _result(cfg: Index, content: Mapping[str, Any], said: str) -> None:
 
 
 def _switch(cfg: Index, given: Sequence[str]) -> int:
-    """The newest version, or the one named, answers from now on."""
+    """The newest version, or the one named, answers from now on, if the gate lets it."""
+    root = Path(cfg.index_dir)
     name, _, version = given[0].partition("@")
-    before = versions.live(Path(cfg.index_dir), name)
-    place = versions.switch(Path(cfg.index_dir), name, version)
-    content = {"index": str(place), "before": before}
-    _result(cfg, content, f"{place} is live; `twotower index rollback {name}` goes back to {before}")
+    before = versions.live(root, name)
+    version = version or next(reversed(versions.versions(root, name)), "")
+    why = "forced"
+    if not cfg.force and before not in ("", version):
+        decision = index_rivals.gate(cfg, f"{name}@{before}", f"{name}@{version}")
+        why = decision.why
+        if not decision.passes:
+            raise ValueError(f"index switch: {why}; {before} stays live, force=true switches anyway")
+    place = versions.switch(root, name, version)
+    content = {"index": str(place), "before": before, "why": why}
+    _result(cfg, content, f"{place} is live: {why}; `twotower index rollback {name}` goes back to {before}")
     return 0
+
+
+def _compare(cfg: Index, given: Sequence[str]) -> int:
+    """Two indexes, or of one index the live version and the newest other one."""
+    old, new = given if len(given) == 2 else _both(cfg, given[0])
+    found = index_rivals.compared(cfg, old, new)
+    if cfg.format is AnswerFormat.json:
+        show.document(found.content)
+    else:
+        show.grid(index_compare.table(found), "table")
+        show.result(show.printable(index_compare.verdict(found)))
+    return 0
+
+
+def _both(cfg: Index, name: str) -> tuple[str, str]:
+    root = Path(cfg.index_dir)
+    live = versions.resolve(root, name)
+    others = [one for one in versions.versions(root, live.name) if one != live.version]
+    if not others:
+        raise ValueError(f"index compare: {name} has one version alone, want two indexes")
+    return str(live), f"{live.name}@{others[-1]}"
 
 
 def _rollback(cfg: Index, given: Sequence[str]) -> int:
@@ -234,6 +264,7 @@ ACTIONS: Mapping[str, Action] = {
     "info": Action(_info),
     "stats": Action(_stats),
     "check": Action(_check),
+    "compare": Action(_compare, (1, 2)),
     "switch": Action(_switch),
     "rollback": Action(_rollback),
     "prune": Action(_prune),

@@ -9,8 +9,9 @@ from twotower import config, prompt, recall, show
 from twotower.config import Search
 from twotower.data import stamps
 from twotower.evaluation import names
-from twotower.search import desk, queries, searcher, versions
+from twotower.search import desk, queries, searcher
 from twotower.search.desk import Desk
+from twotower.search.live import LiveSearcher
 from twotower.search.opening import Request, open_searcher
 from twotower.search.orders import Orders
 from twotower.search.origins import DOCS
@@ -48,19 +49,20 @@ def run(cfg: Search, query: str | None = None) -> int:
 
 
 def _desk(cfg: Search) -> Desk:
-    opened, path = _opened(cfg)
-    folder = opened.index.folder.absolute()  # which of its versions answers, whatever is live by now
-    index = str(versions.resolve(folder.parent, str(folder))) if cfg.index else ""
-    made = Desk(replace(cfg, k=desk.fitted(cfg.k, opened)), opened, str(path), index)
+    request = _request(cfg)
+    live = LiveSearcher(request) if cfg.index else None
+    opened = live.now() if live else open_searcher(request)
+    path = request.checkpoint or Path(opened.index.manifest["checkpoint"]["path"])
+    index = str(live.place) if live else ""
+    made = Desk(replace(cfg, k=desk.fitted(cfg.k, opened)), opened, str(path), index, live=live)
     made.set()  # what the index cannot do is said before the first query
     return made
 
 
-def _opened(cfg: Search) -> tuple[Searcher, Path]:
-    """The searcher, and the checkpoint that encodes the queries."""
+def _request(cfg: Search) -> Request:
     name = cfg.checkpoint or ("" if cfg.index else LATEST)
     path = _found(cfg, name) if name else None
-    request = Request(
+    return Request(
         checkpoint=path,
         data=cfg.data,
         cache_dir=Path(cfg.cache_dir),
@@ -69,9 +71,6 @@ def _opened(cfg: Search) -> tuple[Searcher, Path]:
         index=cfg.index,
         index_dir=Path(cfg.index_dir),
     )
-    opened = open_searcher(request)
-    opened.finder.say = show.talk
-    return opened, path or Path(opened.index.manifest["checkpoint"]["path"])
 
 
 def _found(cfg: Search, name: str) -> Path:
@@ -81,7 +80,7 @@ def _found(cfg: Search, name: str) -> Path:
 def _other(cfg: Search, opened: Searcher, name: str) -> Searcher:
     """Another checkpoint over the documents that `opened` searches, or, as `index=NAME`, another index."""
     if name.startswith("index="):
-        return _opened(replace(cfg, index=name.removeprefix("index="), checkpoint=""))[0]
+        return open_searcher(_request(replace(cfg, index=name.removeprefix("index="), checkpoint="")))
     sources = [record["source"] for record in opened.index.manifest["sources"]]
     if len(sources) != 1 or sources[0].get("kind") == DOCS:
         raise ValueError(
@@ -89,7 +88,7 @@ def _other(cfg: Search, opened: Searcher, name: str) -> Searcher:
             "checkpoint alone can be asked about; build an index with the other one, and say :ab index=NAME"
         )
     data: Any = stamps.knobs_of(sources[0])
-    return _opened(replace(cfg, index="", checkpoint=name, data=data))[0]
+    return open_searcher(_request(replace(cfg, index="", checkpoint=name, data=data)))
 
 
 def _queries(source: str) -> Iterator[Query]:

@@ -64,7 +64,7 @@ class Index:
     metric: str = "mrr_10"
     """Metric of the comparison, and of the gate."""
     min_gain: float = knob(0.0)
-    """Gain over the live index that the gate wants; below 0 it lets a loss of that size through."""
+    """Gain on the live one that the gate wants, surely above 0; at 0 no sure loss, below 0 one no larger."""
     force: bool = False
     """Let a worse index through the gate."""
     ids: str = ""

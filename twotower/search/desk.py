@@ -13,6 +13,7 @@ from twotower.config import HitFormat, Hybrid, Search
 from twotower.search import answers, asked, exact
 from twotower.search.asked import Asked
 from twotower.search.finding import Options
+from twotower.search.live import LiveSearcher
 from twotower.search.queries import Query
 from twotower.search.searcher import Answer, Hit, Searcher
 
@@ -35,6 +36,8 @@ class Desk:
     """Of JSON; None for a line an answer."""
     count: int = field(default=0)
     """Queries so far: the number of one that has no id."""
+    live: LiveSearcher | None = None
+    """Where an index was named and not its version: what is live is asked."""
 
     @property
     def options(self) -> Options:
@@ -56,6 +59,7 @@ class Desk:
 
     def answer(self, text: str) -> None:
         """Print the hits; ValueError for no query."""
+        self._follow()
         self.last = self.opened.search(text, self.cfg.k, self.options)
         self._give([Query(str(self.count + 1), text)], [self.last])
         if self.beside:
@@ -66,8 +70,18 @@ class Desk:
 
     def answer_many(self, some: Sequence[Query]) -> None:
         """Print the hits of several queries, one after the other, found together."""
+        self._follow()
         found = self.opened.search_many([query.text for query in some], self.cfg.k, self.options)
         self._give(some, found, named=True)
+
+    def _follow(self) -> None:
+        """On to another version of the index, if it was switched."""
+        now = self.live.now() if self.live else self.opened
+        if self.live and now is not self.opened:
+            self.opened, self.index = now, str(self.live.place)
+            self.checkpoint = str(self.live.request.checkpoint or now.index.manifest["checkpoint"]["path"])
+            self.set(k=min(self.cfg.k, len(now)))
+            show.talk(f"{self.index} is live by now, and answers")
 
     def _give(self, some: Sequence[Query], found: Sequence[Answer], *, named: bool = False) -> None:
         for query, answer in zip(some, found, strict=True):

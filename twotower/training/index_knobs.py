@@ -48,15 +48,18 @@ def own_encoder(cfg: Index, found: index.Index) -> Encoder:
     """The checkpoint that an index was built by, where it lay or under its run's name."""
     if cfg.checkpoint != Index.checkpoint:
         return _encoder(cfg, names.find(cfg.checkpoint, Path(cfg.checkpoint_dir)))
-    own = found.manifest["checkpoint"]
-    path = Path(own["path"])
-    if path.is_file():
-        return _encoder(cfg, path)
+    path = Path(found.manifest["checkpoint"]["path"])
+    return _encoder(cfg, path if path.is_file() else moved(cfg, found.manifest))
+
+
+def moved(cfg: Index, manifest: Mapping[str, Any]) -> Path:
+    """Where the checkpoint of an index is by its run's name; FileNotFoundError where it is not there."""
+    own = manifest["checkpoint"]
     try:
-        return _encoder(cfg, names.find(own["run"], Path(cfg.checkpoint_dir)))
+        return names.find(own["run"], Path(cfg.checkpoint_dir))
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{path}: gone, and {found.name} was built by it; say checkpoint= or checkpoint_dir="
+            f"{own['path']}: gone, and {manifest['name']} was built by it; say checkpoint= or checkpoint_dir="
         ) from None
 
 
