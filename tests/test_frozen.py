@@ -48,7 +48,8 @@ def test_the_document_tower_stays_to_the_last_bit(
     new = onto(old, folder, tmp_path, query_tower=TOWERS[query_tower], learning_rate=0.05, epochs=3)
     both = [checkpoint.load(path).retriever for path in (old, new)]
     np.testing.assert_array_equal(*(one.encode_docs(TEXTS) for one in both))
-    assert not np.allclose(both[0].encode_queries(TEXTS), both[1].encode_queries(TEXTS), atol=1e-3)
+    if TOWERS[query_tower] != kind:  # otherwise it starts as the old one, and may end no better
+        assert not np.allclose(both[0].encode_queries(TEXTS), both[1].encode_queries(TEXTS), atol=1e-3)
     assert identity.of_docs(both[0]) == identity.of_docs(both[1]) == sidecar.read(new)["doc_tower"]
     assert both[1].vocab.words == both[0].vocab.words
 
@@ -70,6 +71,15 @@ def test_it_stays_however_is_trained(knobs: dict[str, Any], folder: Path, tmp_pa
     both = [checkpoint.load(path).retriever for path in (old, new)]
     np.testing.assert_array_equal(*(one.encode_docs(TEXTS) for one in both))
     assert not np.array_equal(both[0].encode_queries(TEXTS[:1]), both[1].encode_queries(TEXTS[:1]))
+
+
+def test_a_query_tower_of_the_same_form_starts_where_the_old_one_ended(folder: Path, tmp_path: Path) -> None:
+    old = trained(folder, tmp_path)
+    new = onto(old, folder, tmp_path, epochs=0)
+    both = [checkpoint.load(path).retriever for path in (old, new)]
+    np.testing.assert_array_equal(*(one.encode_queries(TEXTS) for one in both))
+    other = checkpoint.load(onto(old, folder, tmp_path, epochs=0, query_tower=TOWERS["gru"])).retriever
+    assert not np.allclose(both[0].encode_queries(TEXTS), other.encode_queries(TEXTS), atol=1e-2)
 
 
 def test_nothing_is_dropped_out_of_a_frozen_tower(folder: Path, tmp_path: Path) -> None:

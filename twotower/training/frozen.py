@@ -1,7 +1,8 @@
 """`doc_tower=frozen:<checkpoint>`: a query tower alone, against the documents of another checkpoint's tower.
 
     vocabulary, tokenizer, document words and tower   the checkpoint's, to the last bit
-    query tower                                       new, over a copy of the checkpoint's query words
+    query words                                       start as the checkpoint's, and learn
+    query tower                                       the same, where it has the same form; else new
 
 So the new checkpoint's document tower has the identity of the old one's, and every index that the old one
 built answers for the new one.
@@ -37,7 +38,7 @@ class Frozen:
         return WordVectors(matrix, found)
 
     def model(self, cfg: Train, vectors: NDArray[np.float32], idf: NDArray[np.float32]) -> TwoTower:
-        """A new query tower beside its document tower, which does not learn."""
+        """A query tower that learns beside its document tower, which does not."""
         own = self.retriever.two_tower
         shape = Shape(
             query_tower=cfg.query_tower,
@@ -50,6 +51,8 @@ class Frozen:
         assert made.doc_words is not None  # words are not shared
         made.doc_tower.load_state_dict(own.doc_tower.state_dict())
         made.doc_words.load_state_dict((own.doc_words or own.words).state_dict())
+        if cfg.query_tower == own.form.query_tower:
+            made.query_tower.load_state_dict(own.query_tower.state_dict())
         made.freeze_docs()
         return made
 
@@ -106,5 +109,6 @@ def remarks(cfg: Train) -> Iterator[str]:
     if isinstance(cfg.doc_tower, FrozenTower):
         yield (
             f"doc_tower=frozen: documents, vocabulary, dim {cfg.dim}, pattern and max_doc_words are those of "
-            f"{Path(cfg.doc_tower.checkpoint).name}; the query tower alone learns, from its query words"
+            f"{Path(cfg.doc_tower.checkpoint).name}; the query side alone learns, from its words and, where "
+            "the form is the same, its tower"
         )
