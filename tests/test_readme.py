@@ -39,7 +39,7 @@ def test_every_command_of_the_table_is_in_the_readme() -> None:
 
 def test_every_extra_of_the_readme_is_declared() -> None:
     project = (ROOT / "pyproject.toml").read_text()
-    extras = set(re.findall(r"[\[,](cpu|gpu|glove|hub|gensim|export|ceiling|dev)\b", README))
+    extras = set(re.findall(r"[\[,](cpu|gpu|glove|hub|gensim|export|ceiling|redis|qdrant|dev)\b", README))
     assert all(re.search(rf"^{extra} = \[", project, flags=re.MULTILINE) for extra in extras)
 
 

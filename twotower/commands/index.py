@@ -8,7 +8,7 @@ from typing import Any
 from twotower import knobs, show
 from twotower.config import AnswerFormat, Index
 from twotower.evaluation import index_compare
-from twotower.search import build, changes, checking, edits, index, inventory, origins, versions
+from twotower.search import build, changes, checking, edits, index, inventory, moving, origins, versions
 from twotower.search.build import Job
 from twotower.search.changes import Apply
 from twotower.search.stages import Plan
@@ -205,6 +205,7 @@ def _switch(cfg: Index, given: Sequence[str]) -> int:
         if not decision.passes:
             raise ValueError(f"index switch: {why}; {before} stays live, force=true switches anyway")
     place = versions.switch(root, name, version)
+    moving.alias(place)
     content = {"index": str(place), "before": before, "why": why}
     _result(cfg, content, f"{place} is live: {why}; `twotower index rollback {name}` goes back to {before}")
     return 0
@@ -234,14 +235,27 @@ def _both(cfg: Index, name: str) -> tuple[str, str]:
 def _rollback(cfg: Index, given: Sequence[str]) -> int:
     before = versions.live(Path(cfg.index_dir), given[0])
     place = versions.rollback(Path(cfg.index_dir), given[0])
+    moving.alias(place)
     _result(cfg, {"index": str(place), "before": before}, f"{place} is live again, instead of {before}")
     return 0
 
 
 def _prune(cfg: Index, given: Sequence[str]) -> int:
-    gone = versions.prune(Path(cfg.index_dir), given[0], cfg.keep)
+    gone, remarks = moving.prune(Path(cfg.index_dir), given[0], cfg.keep)
+    for remark in remarks:
+        show.talk(show.printable(remark))
     said = f"{given[0]}: {', '.join(gone)} deleted" if gone else f"{given[0]}: nothing to delete"
     _result(cfg, {"index": given[0], "deleted": gone}, said)
+    return 0
+
+
+def _move(cfg: Index, given: Sequence[str]) -> int:
+    """The vectors to a database, or back into files."""
+    place = moving.move(Path(cfg.index_dir), given[0], moving.target(cfg.store))
+    manifest = index.read(place.folder)
+    where = manifest["store"]["url"] if manifest["store"] else str(place.folder)
+    vectors = f"{manifest['documents']:,} vectors x {manifest['dim']}, {manifest['kind']}"
+    _result(cfg, inventory.info(place), f"{place}, live: {vectors}, in {where}")
     return 0
 
 
@@ -268,5 +282,6 @@ ACTIONS: Mapping[str, Action] = {
     "switch": Action(_switch),
     "rollback": Action(_rollback),
     "prune": Action(_prune),
+    "move": Action(_move),
 }
 """What `twotower index` does, by the word behind it."""

@@ -30,6 +30,7 @@ from twotower.config.source import (
     Stored,
     Triplets,
 )
+from twotower.config.store import Algorithm, FileStore, QdrantStore, RedisStore, Store
 from twotower.config.sweep import Engine, Sweep
 from twotower.config.tower import Activation, Bag, Cell, FrozenTower, GRUTower, MLPTower, Pooling, Tower
 from twotower.config.train import (
@@ -50,6 +51,7 @@ __all__ = [
     "SENTENCE_TRANSFORMERS",
     "SHORT",
     "Activation",
+    "Algorithm",
     "AnswerFormat",
     "Bag",
     "Beir",
@@ -70,6 +72,7 @@ __all__ = [
     "Evaluate",
     "Export",
     "ExportFormat",
+    "FileStore",
     "Files",
     "FrozenTower",
     "GRUTower",
@@ -91,11 +94,14 @@ __all__ = [
     "Pooling",
     "Precision",
     "Push",
+    "QdrantStore",
+    "RedisStore",
     "Scheduler",
     "Search",
     "Source",
     "Splittable",
     "Storage",
+    "Store",
     "Stored",
     "Sweep",
     "TableFormat",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from twotower.config.loss import Contrastive, Margin, Triplet
 from twotower.config.source import Beir, Docstrings, MsMarco, Pairs, Stored, Triplets
+from twotower.config.store import FileStore, QdrantStore, RedisStore
 from twotower.config.tower import FrozenTower, GRUTower, MLPTower
 
 _TOWERS: Mapping[str, type] = {"mlp": MLPTower, "gru": GRUTower}
@@ -19,6 +20,7 @@ GROUPS: Mapping[str, Mapping[str, type]] = {
     },
     "query_tower": _TOWERS,
     "doc_tower": {**_TOWERS, "frozen": FrozenTower},
+    "store": {"files": FileStore, "redis": RedisStore, "qdrant": QdrantStore},
     "loss": {"contrastive": Contrastive, "triplet": Triplet, "margin": Margin},
 }
 

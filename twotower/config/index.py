@@ -8,6 +8,7 @@ from omegaconf import MISSING
 from twotower.config.knobs import knob
 from twotower.config.search import AnswerFormat
 from twotower.config.source import Source
+from twotower.config.store import Store
 from twotower.config.train import Device
 
 
@@ -79,6 +80,10 @@ class Index:
     """Output: text, json."""
     cache_dir: str = "data/cache"
     """Folder of tokenised collections."""
+    store: Store = MISSING
+    """Where `move` takes the vectors: files (the index's folder), redis, qdrant."""
+    embedding_cache: str = ""
+    """redis://... of a server that keeps vectors by text and document tower: nothing is encoded twice."""
     device: Device = Device.auto
     """Where to compute: auto, cpu, cuda, mps."""
     threads: int = knob(0, at_least=0)

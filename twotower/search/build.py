@@ -23,6 +23,7 @@ from twotower.search import index, origins, sealed, stages, versions
 from twotower.search.documents import Document, DocumentStore
 from twotower.search.index import DOCUMENTS, QUERIES
 from twotower.search.origins import Origin, Reading
+from twotower.search.redis_cache import RedisCache
 from twotower.search.stages import Model, Plan
 from twotower.search.versions import Place
 from twotower.text import cache
@@ -43,6 +44,8 @@ class Encoder:
     content: Mapping[str, Any]
     """Of its sidecar."""
     load: Callable[[], "Loaded"]
+    cache_url: str = ""
+    """Of a Redis server that keeps vectors of texts; empty for none."""
 
     @property
     def doc_tower(self) -> str:
@@ -53,7 +56,10 @@ class Encoder:
     def model(self) -> Model:
         """The checkpoint in memory."""
         run = str(self.content.get("run", self.path.stem))
-        return Model(self.path.resolve(), self.sha256, run, self.doc_tower, self.load().retriever)
+        retriever = self.load().retriever
+        dim = retriever.two_tower.form.dim
+        cache = RedisCache(self.cache_url, self.doc_tower, dim) if self.cache_url else None
+        return Model(self.path.resolve(), self.sha256, run, self.doc_tower, retriever, cache)
 
 
 def encoder(path: Path, load: Callable[[], "Loaded"]) -> Encoder:

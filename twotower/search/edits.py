@@ -24,12 +24,11 @@ from twotower.search.build import Encoder
 from twotower.search.changes import Apply, Change
 from twotower.search.documents import DocumentStore
 from twotower.search.index import DOC_TOWER, DOCUMENTS, PROBE, QUERIES, TOWER, Index
-from twotower.search.numpy_tower import NumpyMLP
 from twotower.search.packed import Packed
 from twotower.search.stages import Before, Plan
+from twotower.search.stored import StoredVectors
 from twotower.search.versions import Place
 from twotower.text.cache import WORDS
-from twotower.text.tokenize import Tokenizer
 
 WORK = "edit"
 """Key of the work folder of edits, which are not continued."""
@@ -54,7 +53,10 @@ def edit(root: Path, name: str, encoder: Callable[[Index], Encoder], apply: Appl
         place = versions.resolve(root, name)
         old = index.load(place.folder)
         if old.manifest["store"]:
-            raise ValueError(f"{name}: its vectors lie in {old.manifest['store']}; move them to files first")
+            raise ValueError(
+                f"index {name}: its vectors lie in {old.manifest['store']['url']}; "
+                f"`twotower index move {name} store=files` first, and back afterwards"
+            )
         folder = versions.work_folder(root, name, WORK)
         shutil.rmtree(folder)
         folder.mkdir()
@@ -144,6 +146,7 @@ def _write_vectors(
                 documents = store.get([ids[stop - stages.BATCH + row] for row in new.tolist()])
                 vectors = stages.encode(_fitting(old, encoder(old)).model, documents)
             some[new] = -1 - np.arange(len(new))
+            assert isinstance(old.vectors, StoredVectors)  # `edit` refuses others
             stored.copy_rows(writer, old.vectors, stored.in_memory(vectors, storage), rows[:stop])
         writer.finish()
 
@@ -163,10 +166,7 @@ def _asked(old: Index, encoder: Callable[[Index], Encoder]) -> stages.Asked:
     """Encodes the kept queries: with the index's own tower, where it is an MLP."""
     if not old.tower:
         return _fitting(old, encoder(old)).model.retriever.encode_queries
-    knobs = old.manifest["query_tower"]
-    tower = NumpyMLP(old.tower, activation=knobs["activation"], residual=knobs["residual"])
-    tokenizer, limit = Tokenizer(old.manifest["pattern"]), int(old.manifest["max_query_words"])
-    return lambda texts: tower(old.vocab.encode(tokenizer.tokenize(texts), limit))
+    return stages.by_own_tower(old)
 
 
 def _plan(manifest: Mapping[str, Any]) -> Plan:

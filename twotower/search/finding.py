@@ -17,7 +17,7 @@ from twotower import knobs
 from twotower.search import exact, fusion, lexical
 from twotower.search.exact import Hits, Rows
 from twotower.search.index import CHUNK, Index
-from twotower.search.stored import Selected
+from twotower.search.stored import Floats, Readable
 
 NAMED = 8
 """Sources that a refusal names."""
@@ -47,6 +47,29 @@ class Ranked:
     scores: NDArray[np.floating]
     cosines: NDArray[np.float32]
     bm25: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Selected:
+    """Some rows of other vectors, gathered when they are read."""
+
+    docs: Readable
+    rows: NDArray[np.int64]
+    """(N,), those that are row 0, 1, ... here."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.rows), self.docs.shape[1]
+
+    @property
+    def ndim(self) -> int:
+        return 2
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice | NDArray[np.integer]) -> Floats:
+        return self.docs[self.rows[rows]]
 
 
 class Finder:

@@ -25,12 +25,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.search import approximate, exact, faiss_index, sealed, stored
+from twotower.search import approximate, databases, exact, faiss_index, sealed, stored, vector_store
 from twotower.search.approximate import Approximate
 from twotower.search.documents import DocumentStore
 from twotower.search.exact import Hits
 from twotower.search.packed import Packed
 from twotower.search.stored import StoredVectors
+from twotower.search.vector_store import RemoteVectors
 from twotower.text.cache import WORDS, Array
 from twotower.text.vocabulary import Vocab
 
@@ -54,7 +55,7 @@ class Index:
 
     folder: Path
     manifest: Mapping[str, Any]
-    vectors: StoredVectors
+    vectors: StoredVectors | RemoteVectors
     """(N, D)."""
     ids: Packed
     documents: DocumentStore
@@ -83,13 +84,19 @@ class Index:
 
     def top(self, queries: NDArray[np.float32], depth: int) -> Hits:
         """The `depth` best documents (all, if there are fewer) of each query (Q, D)."""
+        if isinstance(self.vectors, RemoteVectors):
+            exact.check(queries, self.vectors, depth, 1)
+            effort = int(self.manifest["store"]["effort"])
+            return vector_store.top(self.vectors.store, queries, len(self), depth, effort)
         if self.approximate is not None:
             return approximate.top(self.approximate, queries, self.vectors, depth)
         return exact.top(queries, self.vectors, depth, chunk=CHUNK, longest=self.manifest["longest"])
 
     def close(self) -> None:
-        """Let go of the documents' file."""
+        """Let go of the documents' file, and of the database."""
         self.documents.close()
+        if isinstance(self.vectors, RemoteVectors):
+            self.vectors.store.close()
 
 
 def place(ids: Packed, doc_id: str) -> int:
@@ -107,7 +114,7 @@ def load(folder: Path) -> Index:
     sealed.check(folder, manifest)
     words = json.loads((folder / WORDS).read_bytes())
     tower = _arrays(folder, manifest, TOWER)
-    vectors = stored.open_vectors(folder, manifest["storage"])
+    vectors = _vectors(folder, manifest)
     found = Index(
         folder=folder,
         manifest=manifest,
@@ -143,8 +150,14 @@ def _arrays(folder: Path, manifest: Mapping[str, Any], prefix: str) -> dict[str,
     return {name.removeprefix(prefix).removesuffix(".npy"): _mapped(folder / name) for name in names}
 
 
+def _vectors(folder: Path, manifest: Mapping[str, Any]) -> StoredVectors | RemoteVectors:
+    if not manifest["store"]:
+        return stored.open_vectors(folder, manifest["storage"])
+    return RemoteVectors(databases.of_manifest(manifest), (manifest["documents"], manifest["dim"]))
+
+
 def _approximate(folder: Path, manifest: Mapping[str, Any]) -> Approximate | None:
-    if manifest["kind"] == faiss_index.FLAT:
+    if manifest["store"] or manifest["kind"] == faiss_index.FLAT:
         return None
     return approximate.load(folder, manifest["parameters"], manifest["recall"])
 

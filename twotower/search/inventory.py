@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from twotower.search import index, versions
+from twotower.search import databases, index, versions
 from twotower.search.documents import DocumentStore
 from twotower.search.index import DOCUMENTS
 from twotower.search.versions import Place
@@ -37,6 +37,7 @@ def _row(root: Path, name: str, version: str) -> dict[str, Any]:
     return {
         **row,
         **{key: manifest[key] for key in said},
+        "storage": manifest["store"]["kind"] if manifest["store"] else manifest["storage"],
         "checkpoint": manifest["checkpoint"]["run"],
         "mb": round(size(manifest) / 1e6, 1),
     }
@@ -94,11 +95,28 @@ def stats(place: Place) -> dict[str, Any]:
     return {
         "index": str(place),
         "documents": documents,
-        "vectors": manifest["documents"],
+        **(_in_database(place) if manifest["store"] else {"vectors": manifest["documents"]}),
         "sources": sources,
         "repeated": manifest["repeated"],
         "bytes": parts,
     }
+
+
+def _in_database(place: Place) -> dict[str, Any]:
+    """Vectors in the database, and ids that stand on one side alone."""
+    manifest = index.read(place.folder)
+    store = databases.of_key(manifest["store"])
+    try:
+        with DocumentStore.open(place.folder / DOCUMENTS, immutable=True) as documents:
+            here, there = set(documents.ids()), set(store.ids())
+        return {
+            "vectors": store.count(),
+            "store": manifest["store"]["url"],
+            "only in documents": len(here - there),
+            "only in the store": len(there - here),
+        }
+    finally:
+        store.close()
 
 
 def size(manifest: Mapping[str, Any]) -> int:

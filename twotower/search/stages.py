@@ -30,10 +30,14 @@ from twotower.search.index import (
     PROBE,
     QUERIES,
     TOWER,
+    Index,
 )
+from twotower.search.numpy_tower import NumpyMLP
 from twotower.search.packed import Packed
+from twotower.search.redis_cache import RedisCache
 from twotower.search.stored import StoredVectors
 from twotower.text.cache import WORDS
+from twotower.text.tokenize import Tokenizer
 
 if TYPE_CHECKING:  # slow
     from tqdm import tqdm
@@ -70,6 +74,8 @@ class Model:
     doc_tower: str
     """Identity of the document tower."""
     retriever: "Retriever"
+    cache: RedisCache | None = None
+    """Where vectors of texts are kept, if somewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +108,13 @@ def encode(model: Model, documents: Sequence[Document]) -> NDArray[np.float32]:
     from twotower.model import encode as encoding  # torch (1.5 s), which a search does not pay
 
     retriever = model.retriever
-    tokens = retriever.tokenizer.tokenize(inputs(documents))
-    return encoding.encode_docs_alike(retriever.two_tower, retriever.doc_ids(tokens))
+
+    def encoded(texts: Sequence[str]) -> NDArray[np.float32]:
+        tokens = retriever.tokenizer.tokenize(texts)
+        return encoding.encode_docs_alike(retriever.two_tower, retriever.doc_ids(tokens))
+
+    texts = inputs(documents)
+    return model.cache.encode(texts, encoded) if model.cache else encoded(texts)
 
 
 def write_ids(folder: Path, store: DocumentStore) -> Packed:
@@ -205,7 +216,7 @@ def write_rest(
     vectors = stored.open_vectors(folder, plan.storage.value)
     repeated = write_duplicates(folder, store)
     queries = _asked(folder, ask)
-    search = _search(folder, vectors, queries, plan, before)
+    search = write_search(folder, vectors, queries, plan, before)
     pairs = _drawn(vectors, plan.seed) if queries is None else queries
     return {
         "documents": len(vectors),
@@ -220,7 +231,7 @@ def write_rest(
     }
 
 
-def _search(
+def write_search(
     folder: Path,
     vectors: StoredVectors,
     queries: NDArray[np.float32] | None,
@@ -236,6 +247,14 @@ def _search(
     else:
         made = approximate.build(vectors, kind=kind, recall=plan.recall, queries=queries, seed=plan.seed)
     return {"kind": kind, "parameters": made.save(folder), "recall": made.recall}
+
+
+def by_own_tower(index: Index) -> Asked:
+    """Encodes queries with the MLP that an index holds, without torch."""
+    knobs = index.manifest["query_tower"]
+    tower = NumpyMLP(index.tower, activation=knobs["activation"], residual=knobs["residual"])
+    tokenizer, limit = Tokenizer(index.manifest["pattern"]), int(index.manifest["max_query_words"])
+    return lambda texts: tower(index.vocab.encode(tokenizer.tokenize(texts), limit))
 
 
 def now() -> str:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,30 +92,18 @@ class StoredVectors:
         return self.files[next(iter(FILES[self.storage]))]
 
 
-@dataclass(frozen=True, eq=False)
-class Selected:
-    """Some rows of other vectors, gathered when they are read."""
-
-    docs: StoredVectors
-    rows: NDArray[np.int64]
-    """(N,), those that are row 0, 1, ... here."""
+class Readable(Protocol):
+    """Vectors (N, D) that are read as float32 by slice or by an array of rows, wherever they lie."""
 
     @property
-    def shape(self) -> tuple[int, int]:
-        return len(self.rows), self.docs.shape[1]
-
+    def shape(self) -> tuple[int, int]: ...
     @property
-    def ndim(self) -> int:
-        return 2
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, rows: slice | NDArray[np.integer]) -> Floats:
-        return self.docs[self.rows[rows]]
+    def ndim(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: slice | NDArray[np.integer]) -> Floats: ...
 
 
-Docs = NDArray[np.floating] | StoredVectors | Selected
+Docs = NDArray[np.floating] | Readable
 """Vectors of documents (N, D), in memory or stored."""
 
 

@@ -1,6 +1,7 @@
 """What the knobs of `twotower index` name: a source of documents, a checkpoint, ids."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ def _encoder(cfg: Index, path: Path) -> Encoder:
         machine.settle(cfg.seed, cfg.threads)
         return checkpoint.load(path, machine.device_of(cfg.device))
 
-    return build.encoder(path, load)
+    return replace(build.encoder(path, load), cache_url=cfg.embedding_cache)
 
 
 def own_encoder(cfg: Index, found: index.Index) -> Encoder:
