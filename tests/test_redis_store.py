@@ -254,10 +254,9 @@ def test_it_costs_little_more_than_the_plain_client(folder: Path) -> None:
             start = time.perf_counter()
             vector_store.top(store, query[None], count, 10)
             mine.append(time.perf_counter() - start)
-            start = time.perf_counter()
             words = ["*=>[KNN 10 @v $q AS d]", "PARAMS", 2, "q", query.tobytes(), "SORTBY", "d"]
-            store.client.execute_command(
-                "FT.SEARCH", "plain", *words, "RETURN", 1, "d", "LIMIT", 0, 10, "DIALECT", 2
-            )
+            words += ["RETURN", 1, "d", "LIMIT", 0, 10, "DIALECT", 2]
+            start = time.perf_counter()
+            store.client.execute_command("FT.SEARCH", "twotower:ours", *words)
             theirs.append(time.perf_counter() - start)
         assert np.median(mine) < 1.2 * np.median(theirs), (np.median(mine), np.median(theirs))

@@ -130,6 +130,16 @@ def test_the_only_version_is_live_even_if_nobody_said_so(root: Path) -> None:
     assert versions.rollback(root, "docs").version == "v0001"
 
 
+def test_a_first_version_stays_live_though_its_maker_was_killed_before_saying_so(root: Path) -> None:
+    made(root, 1)
+    (root / "docs" / "live.json").unlink()
+    made(root, 1, live=False)
+    assert versions.versions(root, "docs") == ["v0001", "v0002"]
+    assert versions.live(root, "docs") == "v0001"
+    assert versions.switch(root, "docs").version == "v0002"
+    assert versions.rollback(root, "docs").version == "v0001"
+
+
 def test_one_at_a_time_changes_an_index(root: Path) -> None:
     made(root, 2)
     with versions.locked(root, "docs"):

@@ -101,10 +101,12 @@ class QdrantStore:
             raise ValueError(f"{self.where}: got width {vectors.shape[1]}, want {self._identity.dim}")
         with told(self.where):
             for begin in range(0, len(ids), BATCH):
-                part = slice(begin, begin + BATCH)
-                rows: list[Any] = list(range(start + begin, start + begin + len(ids[part])))
-                payloads = [{"id": one} for one in ids[part]]
-                points = models.Batch(ids=rows, vectors=vectors[part].tolist(), payloads=payloads)
+                points = [
+                    models.PointStruct(
+                        id=start + place, vector=vectors[place].tolist(), payload={"id": ids[place]}
+                    )
+                    for place in range(begin, min(begin + BATCH, len(ids)))
+                ]
                 self.client.upsert(self._name, points, wait=True)
 
     def finish(self) -> None:

@@ -14,14 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from twotower.search import exact
 from twotower.search.exact import Hits, Rows, Vectors
 
 Floats = NDArray[np.float32]
 
 FLAT, HNSW = "flat", "hnsw"
-SPARE, WIDE = 4, exact.SPARE
-"""Documents asked for beyond the depth, so that the exact score decides at the cut-off; of a graph more."""
+SPARE = 4
+"""Documents asked for beyond the depth, so that the exact score decides at the cut-off."""
 PART = 4096
 """Vectors read at a time."""
 
@@ -125,7 +124,7 @@ class RemoteVectors:
 
 def top(store: VectorStore, queries: Vectors, documents: int, depth: int, effort: int = 0) -> Hits:
     """The `depth` best of each query: the database proposes, exact scores and rows decide, as in a file."""
-    wide, depth = min(depth + (WIDE if effort else SPARE), documents), min(depth, documents)
+    wide, depth = min(depth + SPARE, documents), min(depth, documents)
     asked = np.ascontiguousarray(queries, dtype=np.float32)
     scores = np.full((len(asked), depth), -np.inf, dtype=np.float32)
     rows = np.full((len(asked), depth), -1, dtype=np.int64)

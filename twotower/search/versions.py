@@ -149,6 +149,8 @@ def work_folder(root: Path, name: str, key: str) -> Path:
 def publish(root: Path, name: str, folder: Path, *, live: bool) -> Place:
     """Make a finished work folder the next version, live at once or staged; the lock is held."""
     known = _pointer(root, name) if versions(root, name) else Pointer()
+    if known.live and not (root / name / POINTER).exists():  # who made it was killed before saying so
+        _point(Place(root, name, known.live, root / name / known.live), known)
     for file in folder.rglob("*"):
         if file.is_file():
             _settle(file)
